@@ -1,0 +1,2 @@
+// Package jid implements XMPP addresses.
+package jid

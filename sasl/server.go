@@ -1,0 +1,181 @@
+package sasl
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+)
+
+// ServerConfig is what the server side of an exchange needs. It is copied when an exchange starts. Printing or logging
+// one shows no secret.
+type ServerConfig struct {
+	// Store holds the accounts. Required.
+	Store KeyStore
+
+	// Bindings holds the channel bindings of this connection, of all types that it has. Nil: -PLUS mechanisms cannot be used.
+	Bindings []Binding
+
+	// Offered holds the names of the mechanisms that this server offered on this connection. A client that
+	// says it saw no -PLUS mechanism while there was one has been deceived, and fails (RFC 5802 §6). Nil: -PLUS counts as offered when Bindings is not empty.
+	Offered []string
+
+	// Normalize brings a user name to the form in which names are compared. Its error fails the exchange as a wrong password does. Nil: names are
+	// taken as they are. Set it, rather than have Store do the work, so that different spellings of a name without an account look like one account.
+	Normalize func(name string) (string, error)
+
+	// Authorize decides, once the credentials have been verified, whether they allow to act as Identity.AuthzID (which may be empty), and is the place to
+	// refuse accounts that are disabled. An [*Error] is returned to the caller as it is, any other error makes InvalidAuthzid. Nil:
+	// the AuthzID must be empty or equal to the AuthcID.
+	Authorize func(context.Context, Identity) error
+
+	// Secure says that the channel is confidential. Mechanisms that reveal the password refuse to start without it. Zero: it is not.
+	Secure bool
+
+	// FakeSecret makes the salts of names without an account: the same name gets the same salt as long as the secret is the
+	// same, so use one for all servers of a domain and keep it over restarts; 32 random bytes do. Empty: a random one made by this process.
+	FakeSecret []byte
+
+	// FakeIterations is the iteration count for names without an account. Set it to the count of the accounts in Store. Zero: [DefaultIterations].
+	FakeIterations int
+
+	// PlainHash is the hash whose keys verify PLAIN logins. Empty: [SHA256].
+	PlainHash Hash
+
+	// Rand is the source of nonces. Nil: crypto/rand.
+	Rand io.Reader
+
+	nonce string // the server's part of the nonce of a published example; tests only
+}
+
+// clone checks what all mechanisms need and copies the configuration.
+func (c *ServerConfig) clone() (*ServerConfig, error) {
+	if c == nil || c.Store == nil {
+		return nil, temporary(fmt.Errorf("%w: no Store", ErrConfig))
+	}
+	cfg := *c
+	cfg.Bindings = slices.Clone(c.Bindings)
+	for i := range cfg.Bindings {
+		cfg.Bindings[i].Data = slices.Clone(c.Bindings[i].Data)
+	}
+	cfg.Offered = slices.Clone(c.Offered)
+	cfg.FakeSecret = slices.Clone(c.FakeSecret)
+	if cfg.FakeIterations == 0 {
+		cfg.FakeIterations = DefaultIterations
+	}
+	if cfg.PlainHash == "" {
+		cfg.PlainHash = SHA256
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.FakeIterations < MinIterations {
+		return nil, temporary(fmt.Errorf("%w: FakeIterations is %d, least is %d", ErrIterations, cfg.FakeIterations, MinIterations))
+	}
+	if !cfg.PlainHash.Available() {
+		return nil, temporary(fmt.Errorf("%w: unknown PlainHash %s", ErrConfig, quote(string(cfg.PlainHash))))
+	}
+	if len(cfg.FakeSecret) == 0 {
+		secret, err := processSecret()
+		if err != nil {
+			return nil, temporary(err)
+		}
+		cfg.FakeSecret = secret
+	}
+	return &cfg, nil
+}
+
+// binding returns the data of the binding of a type, if the connection has it.
+func (c *ServerConfig) binding(typ string) ([]byte, bool) {
+	for _, b := range c.Bindings {
+		if b.Type == typ && len(b.Data) > 0 {
+			return b.Data, true
+		}
+	}
+	return nil, false
+}
+
+// plusOffered reports whether a client could have seen a -PLUS mechanism.
+func (c *ServerConfig) plusOffered() bool {
+	if c.Offered == nil {
+		return len(c.Bindings) > 0
+	}
+	return offersPlus(c.Offered)
+}
+
+// An account is what an exchange knows of a name: the keys to check against, and whether they are of a real account.
+type account struct {
+	name  string // canonical
+	keys  Keys
+	known int // 1 or 0, to be combined with the outcome of comparisons as crypto/subtle does
+}
+
+// lookup fetches the keys of a name. A name without an account gets made-up keys that no password fits, and takes the same way from there on.
+func (c *ServerConfig) lookup(ctx context.Context, username string, h Hash) (account, error) {
+	name := username
+	if c.Normalize != nil {
+		n, err := c.Normalize(username)
+		if err != nil || checkName(n) != nil {
+			// RFC 5802 §5.1: if the preparation fails or results in an empty string, the server SHOULD abort.
+			return account{}, &Error{Condition: NotAuthorized}
+		}
+		name = n
+	}
+	keys, canonical, err := c.Store.Keys(ctx, name, h)
+	if canonical != "" {
+		name = canonical
+	}
+	// Made for known names too, so that both cost the same.
+	fake := fakeKeys(c.FakeSecret, h, name, c.FakeIterations)
+	var e *Error
+	switch {
+	case err == nil:
+		if keys.Hash != h {
+			return account{}, temporary(fmt.Errorf("%w: the store returned keys for %s instead of %s", ErrConfig, quote(string(keys.Hash)), h))
+		}
+		if err := keys.check(); err != nil {
+			return account{}, temporary(err)
+		}
+		return account{name, keys, 1}, nil
+	case errors.Is(err, ErrUnknownUser):
+		return account{name, fake, 0}, nil
+	case errors.As(err, &e):
+		return account{}, e
+	default:
+		return account{}, temporary(err)
+	}
+}
+
+// authorize decides about the identity of a client whose credentials are good.
+func (c *ServerConfig) authorize(ctx context.Context, id Identity) error {
+	if c.Authorize == nil {
+		if id.AuthzID == "" || id.AuthzID == id.AuthcID {
+			return nil
+		}
+		// RFC 5802 §5, RFC 4616 §2, RFC 6120 §6.3.8.
+		return &Error{Condition: InvalidAuthzid}
+	}
+	err := c.Authorize(ctx, id)
+	var e *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return e
+	case ctx.Err() != nil:
+		return temporary(err)
+	default:
+		return &Error{Condition: InvalidAuthzid, Err: err}
+	}
+}
+
+// Format prints the configuration without its secrets, whatever the verb.
+func (c ServerConfig) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "sasl.ServerConfig{Bindings:%v Offered:%q Secure:%t}", c.Bindings, c.Offered, c.Secure)
+}
+
+// LogValue is what log/slog shows of the configuration.
+func (c ServerConfig) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }

@@ -1,0 +1,69 @@
+package stanza
+
+import "stanzakit.dev/xmpp/stream"
+
+// Payload is an extension element that can be put into a stanza (RFC 6120
+// §8.4), or anything else that writes one XML element: stanzas are payloads
+// too, so that they can be forwarded inside others.
+//
+// AppendXML appends the element to dst, for use where the content namespace of
+// the stream is the default namespace: an extension element declares its own.
+// It returns an error rather than XML that is not well-formed; a
+// [stream.Writer] sees to both. It must not keep dst.
+//
+// A *[stream.Element] is a payload, written byte for byte as it was received. A
+// struct with encoding/xml tags becomes one with [XML].
+type Payload interface {
+	AppendXML(dst []byte) ([]byte, error)
+}
+
+// Decoder is a value that reads itself from an element. What it keeps of el it
+// copies: el is borrowed.
+type Decoder interface {
+	DecodeElement(el *stream.Element) error
+}
+
+// Unmarshal reads el into v: with DecodeElement if v is a [Decoder], and as a
+// pointer to a struct with encoding/xml tags otherwise. The bytes of el have
+// passed the tokenizer of package stream in either case.
+func Unmarshal(el *stream.Element, v any) error {
+	if d, ok := v.(Decoder); ok {
+		return d.DecodeElement(el)
+	}
+	return el.Unmarshal(v)
+}
+
+// XML returns a payload that is v written by [encoding/xml]: a struct whose
+// XMLName gives the name and namespace of the element. What v writes is checked
+// before it is sent, because encoding/xml would let names through that are
+// none.
+func XML(v any) Payload { return xmlPayload{v} }
+
+type xmlPayload struct{ v any }
+
+func findPayload(payloads []Payload, name stream.Name) (*stream.Element, bool) {
+	for _, p := range payloads {
+		if el, ok := p.(*stream.Element); ok && el != nil && el.Name() == name {
+			return el, true
+		}
+	}
+	return nil, false
+}
+
+func clonePayload(p Payload) Payload {
+	if el, ok := p.(*stream.Element); ok && el != nil {
+		return el.Clone()
+	}
+	return p
+}
+
+func clonePayloads(payloads []Payload) []Payload {
+	if payloads == nil {
+		return nil
+	}
+	out := make([]Payload, len(payloads))
+	for i, p := range payloads {
+		out[i] = clonePayload(p)
+	}
+	return out
+}

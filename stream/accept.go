@@ -1,0 +1,248 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+)
+
+// AcceptOptions says how to accept a stream. Domains is mandatory in practice:
+// the zero value of everything else is a default that is safe.
+type AcceptOptions struct {
+	// Profile is the kind of stream; zero means [C2S].
+	Profile Profile
+	// Domains are the domains served. The first one is used in a response to a
+	// header that names none.
+	Domains []jid.JID
+	// Lang is the language of what this side writes for people; empty means
+	// "en".
+	Lang string
+	// Features are offered in this order.
+	Features []Feature
+	// Security describes a TLS layer that the connection has already, as with
+	// direct TLS; nil means that there is none.
+	Security *Security
+	// Limits bounds what the peer can make this side hold; nil means the
+	// defaults.
+	Limits *Limits
+	// Timeout is the absolute bound on the whole negotiation; zero means 30
+	// seconds.
+	Timeout time.Duration
+	// WriteTimeout bounds each write to the connection once the session is up;
+	// zero means one minute.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds the wait for the peer's closing tag; zero means five
+	// seconds.
+	CloseTimeout time.Duration
+	// Trace observes the stream; nil observes nothing.
+	Trace *Trace
+}
+
+// Accept answers a stream as the receiving entity on a fresh connection, offers
+// features until the goal of the profile is reached, and returns the session
+// (RFC 6120 §4.2, §4.3). It owns conn from then on: on error the connection is
+// closed, after a stream error where there is somebody to read it.
+//
+// ctx bounds the negotiation only. When it ends the connection is closed and
+// the error wraps its cause.
+func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, error) {
+	var o AcceptOptions
+	if opts != nil {
+		o = *opts
+	}
+	n, err := newNegotiation(conn, Receiving, o.Profile, o.Limits, o.Trace, o.Security)
+	if err == nil && len(o.Domains) == 0 {
+		err = fmt.Errorf("%w: no domain to serve", ErrOptions)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	n.local.Lang = o.Lang
+	if !validLang(o.Lang) {
+		n.local.Lang = "en"
+	}
+	end, err := n.begin(ctx, o.Timeout)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	err = n.accept(ctx, &o)
+	if end() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		n.fail(ctx, err)
+		return nil, n.describe(ctx, err)
+	}
+	return n.session(o.WriteTimeout, o.CloseTimeout)
+}
+
+// accept runs the whole negotiation of the receiving entity.
+func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
+	restart := true
+	for range maxRounds {
+		if restart {
+			if err := n.answer(o); err != nil {
+				return err
+			}
+			restart = false
+		}
+		if n.state.Has(n.prof.Goal) {
+			return nil
+		}
+		el, err := n.Read(ctx)
+		if err != nil {
+			return err
+		}
+		f := n.claimant(o.Features, el)
+		if f == nil {
+			return n.unclaimed(el)
+		}
+		n.featureStart(f)
+		out, err := f.Accept(ctx, n, el)
+		n.featureDone(f, out, err)
+		if err != nil {
+			return err
+		}
+		n.enter(out)
+		restart = out.Restart
+	}
+	return &Error{Condition: PolicyViolation, Text: "too many rounds of negotiation", Cause: ErrNoProgress}
+}
+
+// answer reads a stream header, checks it, and sends ours with the features
+// (RFC 6120 §4.2, §4.3.3).
+func (n *Negotiation) answer(o *AcceptOptions) error {
+	n.sc.restart()
+	n.trace.restart()
+	n.headerSent = false
+	lang := n.local.Lang
+	// RFC 6120 §4.7.3: a new ID for every header. §4.9.1.3: a from of ours even
+	// if the peer asked for somebody else.
+	n.local = Header{From: o.Domains[0], ID: newStreamID(), Version: Version10, Lang: lang}
+	if n.domain != (jid.JID{}) {
+		n.local.From = n.domain
+	}
+
+	kind, el, err := n.next()
+	if err != nil {
+		return err
+	}
+	if kind != itemHeader {
+		return newError(BadFormat, "a stream header was expected")
+	}
+	if e := checkRoot(el, n.prof.ContentNS, n.sc.defaultNS()); e != nil {
+		return e
+	}
+	h, bad := parseHeader(el)
+	h.ID = "" // RFC 6120 §4.7.3: ignored on an initial header.
+	n.remote = h
+	if n.trace.hooks.HeaderReceived != nil {
+		n.trace.hooks.HeaderReceived(h)
+	}
+	// RFC 6120 §4.7.2: the to of the response is the from of the initial
+	// header, and absent if that was.
+	n.local.To = h.From.Bare()
+	n.local.Lang = responseLang(h.Lang, lang)
+	if bad != nil {
+		return bad
+	}
+	if e := n.checkAddresses(h, o.Domains); e != nil {
+		return e
+	}
+	n.local.From = n.domain
+
+	out := appendHeader(nil, n.prof.ContentNS, n.local)
+	out, names, err := n.appendFeatures(out, o.Features)
+	if err != nil {
+		return err
+	}
+	n.headerSent = true
+	if n.trace.hooks.HeaderSent != nil {
+		n.trace.hooks.HeaderSent(n.local)
+	}
+	if n.trace.hooks.FeaturesSent != nil {
+		n.trace.hooks.FeaturesSent(names)
+	}
+	return n.writeRaw(out)
+}
+
+// checkAddresses decides whether the addresses of an initial header are
+// acceptable, and settles the domain of the stream.
+func (n *Negotiation) checkAddresses(h Header, domains []jid.JID) *Error {
+	to := h.To
+	if to.IsZero() {
+		// RFC 6120 §4.7.2: liberal towards peers of RFC 3920's time, which may
+		// leave it out.
+		to = domains[0]
+		if !n.domain.IsZero() {
+			to = n.domain
+		}
+	}
+	if !slices.Contains(domains, to) {
+		return newError(HostUnknown, "%s is not served here", quoteCapped(to.String(), 128))
+	}
+	if n.state.Has(Authenticated) {
+		// Whoever proved an identity in one domain has proved nothing in
+		// another, and is nobody else either (RFC 6120 §6.4.6).
+		if to != n.domain {
+			return newError(HostUnknown, "authenticated in another domain")
+		}
+		if !h.From.IsZero() && h.From.Bare() != n.identity.Bare() {
+			return newError(InvalidFrom, "the from of the stream header is not who authenticated")
+		}
+	}
+	n.domain = to
+	return nil
+}
+
+// appendFeatures appends <stream:features/> with what can be negotiated now.
+func (n *Negotiation) appendFeatures(dst []byte, features []Feature) ([]byte, []Name, error) {
+	dst = append(dst, `<stream:features>`...)
+	w := NewWriter(dst)
+	var names []Name
+	for i := range features {
+		f := &features[i]
+		if f.Advertise == nil || !f.ready(n.state) {
+			continue
+		}
+		before := w.Len()
+		if err := f.Advertise(n, &w); err != nil {
+			return nil, nil, err
+		}
+		if w.Len() > before {
+			names = append(names, f.Name)
+		}
+	}
+	dst, err := w.Bytes()
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(dst, `</stream:features>`...), names, nil
+}
+
+// claimant returns the feature whose negotiation el begins.
+func (n *Negotiation) claimant(features []Feature, el *Element) *Feature {
+	for i := range features {
+		f := &features[i]
+		if f.Accept != nil && f.ready(n.state) && f.claims(el) {
+			return f
+		}
+	}
+	return nil
+}
+
+// unclaimed says what is wrong with an element that no feature recognised.
+func (n *Negotiation) unclaimed(el *Element) *Error {
+	if e := checkContentNS(el, n.prof); e != nil {
+		return e
+	}
+	// RFC 6120 §4.3.5, §4.9.3.12: neither stanzas nor anything else before
+	// authentication and binding are done.
+	return newError(NotAuthorized, "%s before the stream is negotiated", quoteCapped(el.Name().String(), 128))
+}

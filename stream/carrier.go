@@ -1,0 +1,91 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// carrier is the connection beneath a stream together with what reads it. The
+// negotiation uses it first and the session inherits it. Its methods belong to
+// one goroutine: the negotiating one, later the session's reader. Only close
+// methods of the connection itself may be called from elsewhere.
+type carrier struct {
+	// raw is the connection as it was handed to us, conn what the stream
+	// runs on: raw itself, or a TLS layer above it.
+	raw, conn net.Conn
+
+	sc    scanner
+	trace *tracer
+
+	// first takes the first bytes after a silence, so that a session that
+	// waits for its peer holds no read buffer.
+	first [512]byte
+
+	// readErr is an error that came together with data.
+	readErr error
+}
+
+// readChunk is how much is asked of the connection at once when more input is
+// at hand or an element is incomplete.
+const readChunk = 4 << 10
+
+// next returns the next item of the stream. Element and header are borrowed
+// until the following call.
+func (c *carrier) next() (itemKind, *Element, error) {
+	for {
+		kind, el, err := c.sc.next()
+		if err == nil {
+			c.trace.received(kind, el)
+			return kind, el, nil
+		}
+		if !errors.Is(err, errNeedMore) {
+			return itemNone, nil, err
+		}
+		if err := c.fill(); err != nil {
+			return itemNone, nil, err
+		}
+	}
+}
+
+// fill reads once from the connection.
+func (c *carrier) fill() error {
+	if c.readErr != nil {
+		return c.readErr
+	}
+	// A reader that keeps returning nothing and no error would otherwise spin
+	// here (see io.ErrNoProgress).
+	for range 100 {
+		n, err := c.read()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w: %w", ErrTruncated, io.ErrUnexpectedEOF)
+			}
+			c.readErr = err
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return c.readErr
+		}
+	}
+	c.readErr = io.ErrNoProgress
+	return c.readErr
+}
+
+func (c *carrier) read() (int, error) {
+	if c.sc.pending() || c.sc.buffered() > 0 {
+		n, err := c.conn.Read(c.sc.space(readChunk))
+		c.sc.filled(max(n, 0))
+		return n, err
+	}
+	c.sc.release()
+	n, err := c.conn.Read(c.first[:])
+	if n > 0 {
+		copy(c.sc.space(n), c.first[:n])
+		c.sc.filled(n)
+	}
+	return n, err
+}

@@ -1,0 +1,91 @@
+package stream
+
+import "context"
+
+// Feature is one stream feature (RFC 6120 §4.3): a value that takes part in
+// negotiation, for either role. STARTTLS, SASL and resource binding are such
+// values; adding a feature to a stream is adding a value to a slice.
+//
+// The order of the slice is the order of preference. A feature is left out of
+// consideration until the stream has every fact in Needs, and as soon as it
+// has any fact in Forbids; that is what makes the order TLS, SASL, binding a
+// matter of data.
+//
+// A Feature is used by one stream at a time unless its constructor says that
+// its functions are safe for concurrent use.
+type Feature struct {
+	// Name is the element that stands for the feature in <stream:features/>.
+	Name Name
+
+	// Needs are the facts without which the feature is neither advertised nor
+	// negotiated, Forbids those with which it is no longer.
+	Needs, Forbids State
+
+	// Advertise writes the feature's element into <stream:features/>. The
+	// receiving entity calls it after each header that it sends. Writing
+	// nothing means that the feature is not offered now. With a nil Advertise
+	// the feature is never offered, yet Accept works for a peer that knows of
+	// it by other means.
+	Advertise func(n *Negotiation, w *Writer) error
+
+	// Claims reports whether a first-level element from the initiating entity
+	// begins the negotiation of this feature. Nil means that an element named
+	// Name does. It is asked only when Needs and Forbids permit.
+	Claims func(el *Element) bool
+
+	// Accept negotiates as the receiving entity, beginning with the element
+	// that Claims recognised. A failed attempt after which the stream goes on
+	// (RFC 6120 §6.4.5) is a zero Outcome and a nil error.
+	Accept func(ctx context.Context, n *Negotiation, el *Element) (Outcome, error)
+
+	// Initiate negotiates as the initiating entity. The offer is the feature's
+	// element from <stream:features/>; it is nil when the feature was not
+	// advertised, which happens only to a feature with Unadvertised set.
+	// Returning [ErrSkip] passes the feature over on this stream.
+	Initiate func(ctx context.Context, n *Negotiation, offer *Element) (Outcome, error)
+
+	// Unadvertised makes the initiating entity call Initiate even when the
+	// peer did not advertise the feature, so that it can insist on it or fail
+	// with an error of its own.
+	Unadvertised bool
+
+	// Inline is how the feature takes part in SASL 2 and Bind 2, or nil.
+	Inline Inline
+}
+
+// Outcome is what negotiating a feature achieved.
+type Outcome struct {
+	// Reached are the facts that hold now.
+	Reached State
+	// Restart asks for a stream restart (RFC 6120 §4.3.3).
+	Restart bool
+}
+
+// Inline is a feature that can also be negotiated inside the authentication
+// and binding of SASL 2 (XEP-0388) and Bind 2 (XEP-0386). It exists so that the
+// feature that frames the exchange need not know those that ride in it.
+type Inline interface {
+	// InlineName is the element that carries the feature's request.
+	InlineName() Name
+	// AdvertiseInline writes what the receiving entity offers, or nothing.
+	AdvertiseInline(n *Negotiation, w *Writer) error
+	// RequestInline writes the initiating entity's request, given what was
+	// offered, or nothing.
+	RequestInline(n *Negotiation, offer *Element, w *Writer) error
+	// AcceptInline handles the request as the receiving entity, once
+	// authentication has succeeded, and writes the answer.
+	AcceptInline(ctx context.Context, n *Negotiation, request *Element, w *Writer) (Outcome, error)
+	// ResultInline handles the answer as the initiating entity.
+	ResultInline(n *Negotiation, answer *Element) (Outcome, error)
+}
+
+// ready reports whether f may be considered in state s.
+func (f *Feature) ready(s State) bool { return s.Has(f.Needs) && s&f.Forbids == 0 }
+
+// claims reports whether el begins the negotiation of f.
+func (f *Feature) claims(el *Element) bool {
+	if f.Claims != nil {
+		return f.Claims(el)
+	}
+	return el.Name() == f.Name
+}

@@ -1,0 +1,245 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+)
+
+// InitiateOptions says how to open a stream. Only To is mandatory in practice:
+// the zero value of everything else is a default that is safe.
+type InitiateOptions struct {
+	// Profile is the kind of stream; zero means [C2S].
+	Profile Profile
+	// To is the domain to talk to. Its bare domain is used.
+	To jid.JID
+	// From is who this side means to be: for a client, its bare or full JID.
+	// It goes into stream headers only when TLS protects them (RFC 6120
+	// §4.7.1).
+	From jid.JID
+	// Lang is the default language of what this side sends; empty means "en".
+	Lang string
+	// Features are negotiated in this order of preference.
+	Features []Feature
+	// Security describes a TLS layer that the connection has already, as with
+	// direct TLS; nil means that there is none.
+	Security *Security
+	// Limits bounds what the peer can make this side hold; nil means the
+	// defaults.
+	Limits *Limits
+	// Timeout is the absolute bound on the whole negotiation; zero means 30
+	// seconds.
+	Timeout time.Duration
+	// WriteTimeout bounds each write to the connection once the session is up;
+	// zero means one minute.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds the wait for the peer's closing tag; zero means five
+	// seconds.
+	CloseTimeout time.Duration
+	// Trace observes the stream; nil observes nothing.
+	Trace *Trace
+}
+
+// Initiate opens a stream as the initiating entity on a fresh connection,
+// negotiates features until the goal of the profile is reached, and returns
+// the session (RFC 6120 §4.2, §4.3). It owns conn from then on: on error the
+// connection is closed.
+//
+// ctx bounds the negotiation only. When it ends the connection is closed and
+// the error wraps its cause. Errors of the peer are of type [*Error], or of the
+// type that the feature documents.
+func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Session, error) {
+	var o InitiateOptions
+	if opts != nil {
+		o = *opts
+	}
+	n, err := newNegotiation(conn, Initiating, o.Profile, o.Limits, o.Trace, o.Security)
+	if err == nil && o.To.IsZero() {
+		err = fmt.Errorf("%w: no domain to talk to", ErrOptions)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	n.domain = o.To.DomainJID()
+	n.identity = o.From
+	n.local = Header{To: n.domain, Version: Version10, Lang: o.Lang}
+	if !validLang(o.Lang) {
+		n.local.Lang = "en"
+	}
+	end, err := n.begin(ctx, o.Timeout)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	err = n.initiate(ctx, o.Features)
+	if end() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		n.fail(ctx, err)
+		return nil, n.describe(ctx, err)
+	}
+	return n.session(o.WriteTimeout, o.CloseTimeout)
+}
+
+func newNegotiation(conn net.Conn, role Role, prof Profile, limits *Limits, trace *Trace, sec *Security) (*Negotiation, error) {
+	lim, err := limits.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Negotiation{
+		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace, lim)},
+		role:    role,
+		prof:    prof.withDefaults(),
+		limits:  lim,
+		values:  make(map[any]any),
+		nonzas:  make(map[string]nonzaHandler),
+	}
+	if sec.Secure() {
+		n.sec = *sec
+		n.state = Secure
+	}
+	n.sc.init(lim.preAuth(), false)
+	return n, nil
+}
+
+// initiate runs the whole negotiation of the initiating entity.
+func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
+	if err := n.open(ctx); err != nil {
+		return err
+	}
+	for range maxRounds {
+		f, offer := n.choose(features)
+		if f == nil {
+			return n.settled()
+		}
+		n.featureStart(f)
+		out, err := f.Initiate(ctx, n, offer)
+		n.featureDone(f, out, err)
+		n.done[f.Name] = true
+		switch {
+		case errors.Is(err, ErrSkip):
+			continue
+		case err != nil:
+			return err
+		}
+		n.enter(out)
+		if out.Restart {
+			if err := n.open(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return &Error{Condition: PolicyViolation, Text: "too many rounds of negotiation", Cause: ErrNoProgress}
+}
+
+// open sends a stream header and reads the peer's header and features (RFC 6120
+// §4.2, §4.3.3). What an earlier header or features element said is forgotten.
+func (n *Negotiation) open(ctx context.Context) error {
+	n.sc.restart()
+	n.trace.restart()
+	n.features = nil
+	n.done = make(map[Name]bool)
+	// RFC 6120 §4.7.1: who we are is private until TLS protects it.
+	if n.state.Has(Secure) {
+		n.local.From = n.identity.Bare()
+	}
+	n.headerSent = true
+	if err := n.writeRaw(appendHeader(nil, n.prof.ContentNS, n.local)); err != nil {
+		return err
+	}
+	if n.trace.hooks.HeaderSent != nil {
+		n.trace.hooks.HeaderSent(n.local)
+	}
+	kind, el, err := n.next()
+	if err != nil {
+		return err
+	}
+	if kind != itemHeader {
+		return newError(BadFormat, "a stream header was expected")
+	}
+	if e := checkRoot(el, n.prof.ContentNS, n.sc.defaultNS()); e != nil {
+		return e
+	}
+	h, bad := parseHeader(el)
+	n.remote = h
+	if n.trace.hooks.HeaderReceived != nil {
+		n.trace.hooks.HeaderReceived(h)
+	}
+	if bad == nil && !h.From.IsZero() && h.From != n.domain {
+		bad = newError(InvalidFrom, "asked for %s, answered by %s", n.domain, quoteCapped(h.From.String(), 128))
+	}
+	// A peer that is about to refuse us may have an odd header; its error says
+	// more than ours (RFC 6120 §4.9.1.3).
+	el, err = n.Read(ctx)
+	var received *Error
+	switch {
+	case errors.As(err, &received) && received.Received:
+		return err
+	case bad != nil:
+		return bad
+	case err != nil:
+		return err
+	case el.Name() != Name{NSStream, "features"}:
+		return newError(BadFormat, "stream features were expected, not %s", quoteCapped(el.Name().String(), 128))
+	}
+	n.features = el.Clone()
+	if n.trace.hooks.FeaturesReceived != nil {
+		var names []Name
+		for c := range n.features.Children() {
+			names = append(names, c.Name())
+		}
+		n.trace.hooks.FeaturesReceived(names)
+	}
+	return nil
+}
+
+// choose returns the next feature to negotiate and what was offered of it.
+func (n *Negotiation) choose(features []Feature) (*Feature, *Element) {
+	for i := range features {
+		f := &features[i]
+		if f.Initiate == nil || n.done[f.Name] || !f.ready(n.state) {
+			continue
+		}
+		offer, ok := n.features.Child(f.Name)
+		if ok {
+			return f, offer.Clone()
+		}
+		if f.Unadvertised {
+			return f, nil
+		}
+	}
+	return nil, nil
+}
+
+// settled decides what it means that there is nothing left to negotiate.
+func (n *Negotiation) settled() error {
+	for c := range n.features.Children() {
+		name := c.Name()
+		if n.done[name] {
+			continue
+		}
+		// RFC 6120 §4.3.2, §4.9.3.23: a feature that the peer insists on and
+		// that we do not know ends the stream.
+		if _, required := c.Child(Name{name.Space, "required"}); required {
+			return &Error{
+				Condition: UnsupportedFeature,
+				Text:      "cannot negotiate " + quoteCapped(name.String(), 128),
+				Cause:     ErrNoProgress,
+			}
+		}
+	}
+	if missing := n.prof.Goal &^ n.state; missing != 0 {
+		return &Error{
+			Condition: UnsupportedFeature,
+			Text:      fmt.Sprintf("nothing offered leads to a stream that is %s", missing),
+			Cause:     ErrNoProgress,
+		}
+	}
+	return nil
+}

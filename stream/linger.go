@@ -1,0 +1,27 @@
+package stream
+
+import (
+	"io"
+	"net"
+	"time"
+)
+
+// lingerTime bounds how long a closed stream waits for the peer to notice.
+const lingerTime = 500 * time.Millisecond
+
+// linger half-closes the connection and waits, for a short while, until the
+// peer has closed its half too. Closing at once with unread input would make
+// TCP reset the connection, and the peer would lose the stream error and the
+// closing tag that were written last. With TLS the half close is the
+// close_notify alert that RFC 6120 §4.4 asks for, and the wait is for the
+// peer's.
+func linger(conn, raw net.Conn) {
+	raw.SetDeadline(time.Now().Add(lingerTime))
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	// What the peer still sends is of no interest, but a bound keeps a flood
+	// from being read for the whole time.
+	io.CopyN(io.Discard, conn, 1<<20)
+}

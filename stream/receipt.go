@@ -1,0 +1,101 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// ReceiptState is how far an element that was sent is known to have got.
+type ReceiptState uint8
+
+// The states of a receipt, in order. Acked takes stream management (XEP-0198);
+// without it a receipt rests at Written, and becomes Unknown when the session
+// ends.
+const (
+	// Queued: accepted for sending.
+	Queued ReceiptState = iota
+	// Written: handed to the transport.
+	Written
+	// Acked: the peer has acknowledged it.
+	Acked
+	// Failed: it never left this side.
+	Failed
+	// Unknown: it was written, and the session ended before the peer said
+	// whether it got it.
+	Unknown
+)
+
+// String returns the name of the state in lower case.
+func (s ReceiptState) String() string {
+	return [...]string{"queued", "written", "acked", "failed", "unknown"}[min(s, Unknown)]
+}
+
+// Receipt follows one element that [Session.SendReceipt] queued. It is safe
+// for concurrent use.
+type Receipt struct {
+	session *Session
+	end     uint64 // offset in the outgoing bytes; set once, under the outbox's lock
+
+	mu      sync.Mutex
+	state   ReceiptState
+	err     error
+	changed chan struct{} // closed at the next change; nil when nobody waits
+}
+
+// State returns the state now.
+func (r *Receipt) State() ReceiptState {
+	state, _, _ := r.look()
+	return state
+}
+
+// look returns the state, the reason for a bad one, and a channel that is
+// closed when the receipt itself changes.
+func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
+	over := r.session.Err() // before the lock: a later end closes Done
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if over != nil && r.state == Written {
+		r.state, r.err = Unknown, over
+	}
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.state, r.err, r.changed
+}
+
+// Wait returns nil once the element has got as far as want: Queued, Written or
+// Acked. It returns an error when ctx ends, or when the element can get no
+// further: then the session's cause is wrapped, and State tells Failed from
+// Unknown.
+func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
+	for {
+		state, err, changed := r.look()
+		switch {
+		case state == Failed || state == Unknown:
+			return fmt.Errorf("stream: delivery %s: %w", state, err)
+		case state >= want:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-r.session.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// advance moves the receipt on; final states are final.
+func (r *Receipt) advance(to ReceiptState, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if to <= r.state || r.state >= Acked {
+		return
+	}
+	r.state, r.err = to, err
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}

@@ -1,0 +1,148 @@
+package tls
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// ServerOptions is how the receiving entity uses TLS. Certificates, or
+// Config.GetCertificate, is mandatory; the zero value of everything else is
+// right for a server on the public internet.
+type ServerOptions struct {
+	// Certificates are what the server can present. The first one that names
+	// the domain of the stream and suits the client is used, whatever the
+	// client put into its Server Name Indication (RFC 6120 §5.4.3.1 rule 4);
+	// if none names it, the first that suits. Nil means those of Config.
+	Certificates []tls.Certificate
+
+	// ClientCAs are the authorities that clients' certificates are checked
+	// against. Nil means that clients are not asked for one. A certificate that
+	// does not pass does not end the handshake: it leaves Security.Verified
+	// false, and SASL EXTERNAL decides.
+	ClientCAs *x509.CertPool
+
+	// Config is the basis for everything else, for instance GetCertificate, for
+	// certificates that come and go: it is asked first, with the domain of the
+	// stream as ServerName. Nil means the defaults of crypto/tls. It is copied.
+	// The policy of this package applies on top of it, and a Config that would
+	// weaken the policy or that sets what this package decides (ClientAuth,
+	// GetConfigForClient, NextProtos, …) is refused with ErrConfig.
+	Config *tls.Config
+}
+
+// Validate reports what is wrong with the options, in an error that wraps
+// [ErrConfig]. A server calls it when it starts, rather than learn from its
+// first client.
+func (o *ServerOptions) Validate() error {
+	_, err := o.config()
+	return err
+}
+
+// config returns a fresh configuration for one connection, without what depends
+// on the domain.
+func (o *ServerOptions) config() (*tls.Config, error) {
+	if o == nil {
+		o = new(ServerOptions)
+	}
+	c, err := harden(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	if o.Certificates != nil {
+		c.Certificates = o.Certificates
+	}
+	switch {
+	case len(c.Certificates) == 0 && c.GetCertificate == nil:
+		return nil, fmt.Errorf("%w: a server needs a certificate", ErrConfig)
+	case c.ClientAuth != tls.NoClientCert || c.ClientCAs != nil:
+		return nil, fmt.Errorf("%w: clients' certificates are a matter of ClientCAs in ServerOptions", ErrConfig)
+	}
+	if o.ClientCAs != nil {
+		// Not VerifyClientCertIfGiven: it insists on the clientAuth usage, and
+		// leaves no connection on which to explain the failure.
+		c.ClientAuth = tls.RequestClientCert
+		c.ClientCAs = o.ClientCAs
+	}
+	return c, nil
+}
+
+// serverSide is one handshake of the receiving entity.
+type serverSide struct {
+	config *tls.Config
+	used   *tls.Certificate // what was presented; written during the handshake
+}
+
+// prepare returns a handshake for a stream that is addressed to domain.
+func (o *ServerOptions) prepare(domain jid.JID) (*serverSide, error) {
+	c, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	host, err := referenceHost(domain)
+	if err != nil {
+		return nil, err
+	}
+	s := &serverSide{config: c}
+	certs, get := c.Certificates, c.GetCertificate
+	// crypto/tls does not call GetCertificate if there are Certificates and no
+	// Server Name Indication.
+	c.Certificates = nil
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		asked := *hello
+		asked.ServerName = host
+		cert, err := choose(&asked, certs, get)
+		s.used = cert
+		return cert, err
+	}
+	return s, nil
+}
+
+// choose returns the certificate to present.
+func choose(hello *tls.ClientHelloInfo, certs []tls.Certificate, get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*tls.Certificate, error) {
+	if get != nil {
+		if cert, err := get(hello); cert != nil || err != nil {
+			return cert, err
+		}
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%w: no certificate for %s", ErrConfig, quote(hello.ServerName, 256))
+	}
+	for _, host := range []string{hello.ServerName, ""} {
+		h := *hello
+		h.ServerName = host
+		for i := range certs {
+			if h.SupportsCertificate(&certs[i]) == nil {
+				return &certs[i], nil
+			}
+		}
+	}
+	return &certs[0], nil // the handshake says best what does not fit
+}
+
+// handshake makes conn a TLS connection.
+func (s *serverSide) handshake(ctx context.Context, conn net.Conn) (net.Conn, stream.Security, error) {
+	secured := tls.Server(conn, s.config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, stream.Security{}, handshakeError(err)
+	}
+	var own *x509.Certificate
+	if s.used != nil {
+		if own = s.used.Leaf; own == nil {
+			// Clients have just parsed it; if this side cannot, one binding less.
+			own, _ = x509.ParseCertificate(s.used.Certificate[0])
+		}
+	}
+	now := time.Now
+	if s.config.Time != nil {
+		now = s.config.Time
+	}
+	cs := secured.ConnectionState()
+	return secured, describe(&cs, verifyClient(cs.PeerCertificates, s.config.ClientCAs, now()), own), nil
+}
