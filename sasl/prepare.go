@@ -13,6 +13,11 @@ func preparePassword(password string) (string, error) {
 	if len(password) > maxPassword {
 		return "", fmt.Errorf("%w: longer than %d bytes", ErrPassword, maxPassword)
 	}
+	// RFC 8264 §6.1 starts from code points. The package precis would take each byte that is not UTF-8 for U+FFFD, which makes one
+	// password of many.
+	if !utf8.ValidString(password) {
+		return "", fmt.Errorf("%w: not UTF-8", ErrPassword)
+	}
 	// The error of the profile may name the offending character: it is dropped.
 	p, err := precis.OpaqueString.String(password)
 	if err != nil {

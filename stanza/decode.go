@@ -41,9 +41,6 @@ func notStanza(el *stream.Element, want string) error {
 // for more, and looking for duplicates takes quadratic time.
 const maxTexts = 64
 
-// maxKept is how many payloads a stanza keeps room for when it is used again.
-const maxKept = 64
-
 // field says what a string of a stanza is.
 type field uint8
 
@@ -208,29 +205,3 @@ func trimSpace(b []byte) []byte {
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
-// appendElements appends a payload for each element.
-func appendElements(payloads []Payload, elements []stream.Element) []Payload {
-	for i := range elements {
-		payloads = append(payloads, &elements[i])
-	}
-	return payloads
-}
-
-// emptyPayloads and emptyElements return an empty slice in the memory of the
-// given one, with nothing left in it that the garbage collector would keep.
-func emptyPayloads(p []Payload) []Payload {
-	if cap(p) > maxKept {
-		return nil
-	}
-	clear(p)
-	return p[:0]
-}
-
-func emptyElements(e []stream.Element) []stream.Element {
-	if cap(e) > maxKept {
-		return nil
-	}
-	clear(e)
-	return e[:0]
-}

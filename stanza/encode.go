@@ -82,9 +82,13 @@ func writeTexts(w *stream.Writer, local string, texts Texts, lang string) error 
 }
 
 // finish writes the rest of a stanza and returns what w holds, or dst if that is
-// not fit to be sent.
-func finish(w *stream.Writer, dst []byte, payloads []Payload, e *Error) ([]byte, error) {
-	for _, p := range payloads {
+// not fit to be sent. In the order of the schema (RFC 6120 A.5) the error comes
+// last.
+func finish(w *stream.Writer, dst []byte, source *stream.Element, extra []Payload, e *Error) ([]byte, error) {
+	for p := range payloads(source) {
+		w.Element(p)
+	}
+	for _, p := range extra {
 		if p == nil {
 			return dst, invalid("nil payload")
 		}

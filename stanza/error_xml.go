@@ -46,8 +46,9 @@ func (e *Error) read(el *stream.Element) {
 				continue
 			}
 			text = true
-			e.Text = child.Text()
-			e.Lang = child.Lang()
+			if e.Text = child.Text(); e.Text != "" {
+				e.Lang = child.Lang()
+			}
 		case name.Space == NSErrors:
 			if e.Condition != "" {
 				continue
@@ -102,7 +103,9 @@ func (e *Error) AppendXML(dst []byte) ([]byte, error) {
 		w.Attr("by", e.By.String())
 	}
 	w.Start(stream.Name{Space: NSErrors, Local: string(e.Condition)})
-	w.Text(e.URI)
+	if e.URI != "" {
+		w.Text(e.URI)
+	}
 	w.End()
 	if e.Text != "" {
 		w.Start(stream.Name{Space: NSErrors, Local: "text"})
@@ -112,9 +115,8 @@ func (e *Error) AppendXML(dst []byte) ([]byte, error) {
 		w.Text(e.Text)
 		w.End()
 	}
-	var more []Payload
 	if e.Application != nil {
-		more = []Payload{e.Application}
+		w.Append(e.Application)
 	}
-	return finish(&w, dst, more, nil)
+	return finish(&w, dst, nil, nil, nil)
 }

@@ -27,8 +27,6 @@ type IQ struct {
 	// Error is what is wrong, in an IQ of type [ErrorIQ], where it is never nil
 	// after decoding; in others it is nil.
 	Error *Error
-
-	element stream.Element // what Payload points to after decoding
 }
 
 // IQType is the type attribute of an IQ (RFC 6120 §8.2.3 rule 2).

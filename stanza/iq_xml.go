@@ -30,7 +30,7 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 	case "error":
 		q.Type = ErrorIQ
 	}
-	children, found := 0, false
+	children, payload := 0, stream.Name{}
 	for child := range el.Children() {
 		children++
 		n := child.Name()
@@ -40,8 +40,8 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 			}
 			continue
 		}
-		if !found {
-			q.element, found = *child, true
+		if payload == (stream.Name{}) {
+			payload = n
 		}
 	}
 	if q.Type == ErrorIQ && q.Error == nil {
@@ -49,20 +49,20 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 	}
 	err := q.fill(&g)
 	if err == nil {
-		err = q.rules(&g, name.Space, children)
+		err = q.rules(&g, name.Space, payload, children)
 	}
 	if err != nil {
-		q.element = stream.Element{}
 		return err
 	}
-	if found {
-		q.Payload = &q.element
+	if p, ok := el.Child(payload); ok {
+		q.Payload = p
 	}
 	return nil
 }
 
-// rules checks what RFC 6120 §8.2.3 demands of an IQ with that many children.
-func (q *IQ) rules(g *gather, content string, children int) error {
+// rules checks what RFC 6120 §8.2.3 demands of an IQ with that many children,
+// of which the first that is no error is called payload.
+func (q *IQ) rules(g *gather, content string, payload stream.Name, children int) error {
 	hasID := len(g.cuts) > 0 && g.cuts[0].field == fieldID
 	switch {
 	case q.Type == "": // rule 2
@@ -73,7 +73,7 @@ func (q *IQ) rules(g *gather, content string, children int) error {
 		return badRequest("iq without id")
 	case q.IsRequest() && children != 1: // rule 5
 		return badRequest("iq request without exactly one child")
-	case q.IsRequest() && q.element.Name().Space == content: // §8.4
+	case q.IsRequest() && payload.Space == content: // §8.4
 		return badRequest("iq request without a payload namespace")
 	case q.Type == ResultIQ && children > 1: // rule 6
 		return badRequest("iq result with several children")
@@ -128,5 +128,5 @@ func (q *IQ) appendXML(dst []byte, ns string) ([]byte, error) {
 	if q.Payload != nil {
 		w.Append(q.Payload)
 	}
-	return finish(&w, dst, nil, q.Error)
+	return finish(&w, dst, nil, nil, q.Error)
 }

@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"iter"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -10,8 +11,8 @@ import (
 // Message is a message stanza (RFC 6120 §8.2.1, RFC 6121 §5): something pushed
 // to another entity. The zero value is an empty message of type normal.
 //
-// After decoding, all strings, Texts, addresses and Error are copies. The
-// elements in Payloads are borrowed: they are views into the received bytes.
+// After decoding, all strings, Texts, addresses and Error are copies. Its
+// payloads are borrowed: they are views into the received bytes.
 type Message struct {
 	// ID is the id attribute; empty means none. RFC 6120 §8.1.3 recommends one.
 	ID string
@@ -29,14 +30,15 @@ type Message struct {
 	// offshoot of (§5.2.5). Empty Thread means none, whatever ThreadParent is.
 	Thread, ThreadParent string
 
-	// Payloads are all other children: extensions in the sense of RFC 6120
-	// §8.4. Decoding yields a *[stream.Element] for each, in document order.
-	Payloads []Payload
+	// Extra are payloads to write: extensions in the sense of RFC 6120 §8.4.
+	// Those that were received are not here but in the received bytes, where
+	// the methods Payload and Payloads find them; they are written too.
+	Extra []Payload
 	// Error is what is wrong, in a message of type [ErrorMessage], where it is
 	// never nil after decoding; in others it is nil.
 	Error *Error
 
-	elements []stream.Element // what Payloads points to after decoding
+	source *stream.Element // what the value was decoded from, or nil
 }
 
 // MessageType is the type attribute of a message (RFC 6121 §5.2.2).
@@ -69,20 +71,26 @@ func (m *Message) SetHead(h Head) { m.ID, m.To, m.From, m.Lang = h.ID, h.To, h.F
 // IsError reports whether m is of type [ErrorMessage].
 func (m *Message) IsError() bool { return m.Type == ErrorMessage }
 
-// Payload returns the first decoded payload called name. It does not see
-// payloads of other types than *[stream.Element], which only the program itself
-// can have put there.
+// Payload returns the first received payload called name. It is a view: see
+// "Lifetime" in the package documentation. Extra is not looked at.
 func (m *Message) Payload(name stream.Name) (*stream.Element, bool) {
-	return findPayload(m.Payloads, name)
+	return findPayload(m.source, name)
 }
 
+// Payloads yields the received payloads in document order: all children but
+// those that the other fields stand for. Each is borrowed until the loop takes
+// its next step. Extra is not looked at.
+func (m *Message) Payloads() iter.Seq[*stream.Element] { return payloads(m.source) }
+
 // Clone returns a deep copy that does not depend on the memory of the stream.
-// Payloads that are not elements are shared.
+// Values in Extra that are not elements are shared.
 func (m *Message) Clone() *Message {
 	c := *m
-	c.elements = nil
 	c.Subject, c.Body = slices.Clone(m.Subject), slices.Clone(m.Body)
-	c.Payloads = clonePayloads(m.Payloads)
+	c.Extra = clonePayloads(m.Extra)
+	if m.source != nil {
+		c.source = m.source.Clone()
+	}
 	c.Error = m.Error.Clone()
 	return &c
 }

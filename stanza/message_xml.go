@@ -2,8 +2,8 @@ package stanza
 
 import "stanzakit.dev/xmpp/stream"
 
-// DecodeElement reads the message el into m, whose slices are used again. All
-// that m held before is gone, and with it what was borrowed through m.
+// DecodeElement reads the message el into m, whose slices of texts are used
+// again. All that m held before is gone. The payloads of m are borrowed from el.
 //
 // Of children that may not be repeated the first counts: a body or subject in a
 // language that there is one for already is dropped, as is a second thread. So
@@ -23,11 +23,11 @@ func (m *Message) DecodeElement(el *stream.Element) error {
 	g := gather{r.buf[:0], r.cuts[:0]}
 	typ, _ := g.head(el)
 	m.Type = messageType(typ)
+	m.source = el
 	for child := range el.Children() {
 		n := child.Name()
 		if n.Space != name.Space {
-			m.elements = append(m.elements, *child)
-			continue
+			continue // a payload
 		}
 		switch n.Local {
 		case "body":
@@ -45,14 +45,11 @@ func (m *Message) DecodeElement(el *stream.Element) error {
 			if m.Type == ErrorMessage && m.Error == nil {
 				m.Error = decodeError(child)
 			}
-		default:
-			m.elements = append(m.elements, *child)
 		}
 	}
 	if m.Type == ErrorMessage && m.Error == nil {
 		m.Error = missingError()
 	}
-	m.Payloads = appendElements(m.Payloads, m.elements)
 	return m.fill(&g)
 }
 
@@ -93,12 +90,11 @@ func (m *Message) fill(g *gather) (err error) {
 	return err
 }
 
-// reset empties m but keeps the memory of its slices, unless that is a lot.
+// reset empties m but keeps the memory of its texts, of which there are few.
 func (m *Message) reset() {
-	*m = Message{
-		Subject: m.Subject[:0], Body: m.Body[:0],
-		Payloads: emptyPayloads(m.Payloads), elements: emptyElements(m.elements),
-	}
+	clear(m.Subject)
+	clear(m.Body)
+	*m = Message{Subject: m.Subject[:0], Body: m.Body[:0]}
 }
 
 // messageType returns the type that the value of a type attribute stands for.
@@ -160,5 +156,5 @@ func (m *Message) appendXML(dst []byte, ns string) ([]byte, error) {
 		w.Text(m.Thread)
 		w.End()
 	}
-	return finish(&w, dst, m.Payloads, m.Error)
+	return finish(&w, dst, m.source, m.Extra, m.Error)
 }

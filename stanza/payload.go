@@ -1,6 +1,10 @@
 package stanza
 
-import "stanzakit.dev/xmpp/stream"
+import (
+	"iter"
+
+	"stanzakit.dev/xmpp/stream"
+)
 
 // Payload is an extension element that can be put into a stanza (RFC 6120
 // §8.4), or anything else that writes one XML element: stanzas are payloads
@@ -41,13 +45,45 @@ func XML(v any) Payload { return xmlPayload{v} }
 
 type xmlPayload struct{ v any }
 
-func findPayload(payloads []Payload, name stream.Name) (*stream.Element, bool) {
-	for _, p := range payloads {
-		if el, ok := p.(*stream.Element); ok && el != nil && el.Name() == name {
-			return el, true
+// payloads yields the children of a message or presence that are payloads; of
+// nil it yields nothing.
+func payloads(source *stream.Element) iter.Seq[*stream.Element] {
+	return func(yield func(*stream.Element) bool) {
+		if source == nil {
+			return
+		}
+		stanza := source.Name()
+		for child := range source.Children() {
+			if isPayload(stanza, child.Name()) && !yield(child) {
+				return
+			}
 		}
 	}
-	return nil, false
+}
+
+// findPayload returns the first payload called name.
+func findPayload(source *stream.Element, name stream.Name) (*stream.Element, bool) {
+	if source == nil || !isPayload(source.Name(), name) {
+		return nil, false
+	}
+	return source.Child(name)
+}
+
+// isPayload reports whether a child of a message or presence is anything but
+// what RFC 6121 defines for it.
+func isPayload(stanza, child stream.Name) bool {
+	if child.Space != stanza.Space {
+		return true
+	}
+	switch child.Local {
+	case "body", "subject", "thread":
+		return stanza.Local != "message"
+	case "show", "status", "priority":
+		return stanza.Local != "presence"
+	case "error":
+		return false
+	}
+	return true
 }
 
 func clonePayload(p Payload) Payload {

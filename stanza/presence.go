@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"iter"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -11,8 +12,8 @@ import (
 // availability of an entity, or a step in managing a subscription to it. The
 // zero value says "available".
 //
-// After decoding, all strings, Status, addresses and Error are copies. The
-// elements in Payloads are borrowed: they are views into the received bytes.
+// After decoding, all strings, Status, addresses and Error are copies. Its
+// payloads are borrowed: they are views into the received bytes.
 type Presence struct {
 	// ID is the id attribute; empty means none. RFC 6120 §8.1.3 recommends one.
 	ID string
@@ -31,14 +32,15 @@ type Presence struct {
 	// default, and is not written.
 	Priority int8
 
-	// Payloads are all other children: extensions in the sense of RFC 6120
-	// §8.4. Decoding yields a *[stream.Element] for each, in document order.
-	Payloads []Payload
+	// Extra are payloads to write: extensions in the sense of RFC 6120 §8.4.
+	// Those that were received are not here but in the received bytes, where
+	// the methods Payload and Payloads find them; they are written too.
+	Extra []Payload
 	// Error is what is wrong, in a presence of type [ErrorPresence], where it
 	// is never nil after decoding; in others it is nil.
 	Error *Error
 
-	elements []stream.Element // what Payloads points to after decoding
+	source *stream.Element // what the value was decoded from, or nil
 }
 
 // PresenceType is the type attribute of a presence stanza (RFC 6121 §4.7.1).
@@ -81,20 +83,26 @@ func (p *Presence) SetHead(h Head) { p.ID, p.To, p.From, p.Lang = h.ID, h.To, h.
 // IsError reports whether p is of type [ErrorPresence].
 func (p *Presence) IsError() bool { return p.Type == ErrorPresence }
 
-// Payload returns the first decoded payload called name. It does not see
-// payloads of other types than *[stream.Element], which only the program itself
-// can have put there.
+// Payload returns the first received payload called name. It is a view: see
+// "Lifetime" in the package documentation. Extra is not looked at.
 func (p *Presence) Payload(name stream.Name) (*stream.Element, bool) {
-	return findPayload(p.Payloads, name)
+	return findPayload(p.source, name)
 }
 
+// Payloads yields the received payloads in document order: all children but
+// those that the other fields stand for. Each is borrowed until the loop takes
+// its next step. Extra is not looked at.
+func (p *Presence) Payloads() iter.Seq[*stream.Element] { return payloads(p.source) }
+
 // Clone returns a deep copy that does not depend on the memory of the stream.
-// Payloads that are not elements are shared.
+// Values in Extra that are not elements are shared.
 func (p *Presence) Clone() *Presence {
 	c := *p
-	c.elements = nil
 	c.Status = slices.Clone(p.Status)
-	c.Payloads = clonePayloads(p.Payloads)
+	c.Extra = clonePayloads(p.Extra)
+	if p.source != nil {
+		c.source = p.source.Clone()
+	}
 	c.Error = p.Error.Clone()
 	return &c
 }

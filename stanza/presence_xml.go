@@ -6,8 +6,8 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// DecodeElement reads the presence el into p, whose slices are used again. All
-// that p held before is gone, and with it what was borrowed through p.
+// DecodeElement reads the presence el into p, whose slice of texts is used
+// again. All that p held before is gone. The payloads of p are borrowed from el.
 //
 // Of children that may not be repeated the first counts. A show with a value
 // that RFC 6121 §4.7.2.1 does not list, and a priority that is no integer
@@ -28,13 +28,13 @@ func (p *Presence) DecodeElement(el *stream.Element) error {
 	var r room
 	g := gather{r.buf[:0], r.cuts[:0]}
 	typ, hasType := g.head(el)
+	p.source = el
 	typeErr := p.setType(typ, hasType)
 	show, priority := false, false // seen
 	for child := range el.Children() {
 		n := child.Name()
 		if n.Space != name.Space {
-			p.elements = append(p.elements, *child)
-			continue
+			continue // a payload
 		}
 		switch n.Local {
 		case "status":
@@ -53,14 +53,11 @@ func (p *Presence) DecodeElement(el *stream.Element) error {
 			if p.Type == ErrorPresence && p.Error == nil {
 				p.Error = decodeError(child)
 			}
-		default:
-			p.elements = append(p.elements, *child)
 		}
 	}
 	if p.Type == ErrorPresence && p.Error == nil {
 		p.Error = missingError()
 	}
-	p.Payloads = appendElements(p.Payloads, p.elements)
 	if err := p.fill(&g); err != nil {
 		return err
 	}
@@ -119,12 +116,10 @@ func (p *Presence) fill(g *gather) (err error) {
 	return err
 }
 
-// reset empties p but keeps the memory of its slices, unless that is a lot.
+// reset empties p but keeps the memory of its texts, of which there are few.
 func (p *Presence) reset() {
-	*p = Presence{
-		Status:   p.Status[:0],
-		Payloads: emptyPayloads(p.Payloads), elements: emptyElements(p.elements),
-	}
+	clear(p.Status)
+	*p = Presence{Status: p.Status[:0]}
 }
 
 // parseShow returns the sub-state that a show element names.
@@ -211,5 +206,5 @@ func (p *Presence) appendXML(dst []byte, ns string) ([]byte, error) {
 		w.TextBytes(strconv.AppendInt(digits[:0], int64(p.Priority), 10))
 		w.End()
 	}
-	return finish(&w, dst, p.Payloads, p.Error)
+	return finish(&w, dst, p.source, p.Extra, p.Error)
 }

@@ -20,8 +20,6 @@ type entry struct {
 	msg  Message
 	pres Presence
 	iq   IQ
-	// req is what is to be known of a request while its step runs.
-	req request
 }
 
 var entries = sync.Pool{New: func() any { return new(entry) }}
@@ -37,7 +35,7 @@ const (
 // newEntry returns an entry that holds a copy of el.
 func newEntry(el *stream.Element) *entry {
 	e := entries.Get().(*entry)
-	el.CloneInto(&e.el)
+	e.el = *el.Clone()
 	e.cost = len(el.Raw()) + entryCost
 	return e
 }
@@ -49,7 +47,6 @@ func (e *entry) recycle() {
 		return
 	}
 	e.st, e.next = nil, nil
-	e.req = request{}
 	entries.Put(e)
 }
 

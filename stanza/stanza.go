@@ -30,15 +30,18 @@ func (k Kind) String() string {
 	return "none"
 }
 
-// nsComponent is the content namespace of component streams (XEP-0114).
-const nsComponent = "jabber:component:accept"
+// The content namespaces of component streams (XEP-0114 §3).
+const (
+	nsComponentAccept  = "jabber:component:accept"
+	nsComponentConnect = "jabber:component:connect"
+)
 
 // KindOf returns the kind of stanza that an element called name is, and zero
 // for any other element. The content namespaces are those of RFC 6120 §4.8.2
 // and XEP-0114.
 func KindOf(name stream.Name) Kind {
 	switch name.Space {
-	case stream.NSClient, stream.NSServer, nsComponent:
+	case stream.NSClient, stream.NSServer, nsComponentAccept, nsComponentConnect:
 	default:
 		return 0
 	}

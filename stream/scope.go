@@ -126,6 +126,9 @@ func (t *Tokenizer) resolve(space *string, prefix string) bool {
 			*space = t.bindings[i].space
 			if i < t.outer {
 				t.flags |= itemOuterPrefix
+				if t.used != nil {
+					t.used[i] = true
+				}
 			}
 			return true
 		}

@@ -23,13 +23,15 @@ type Tokenizer struct {
 	pos int    // next byte of buf to look at
 
 	// start is the first byte of buf that has to be kept: the unfinished token,
-	// or the item that a scanner is cutting out.
+	// or the item that a cutter reads.
 	start int
 	// item is where the first-level element that is being read began, relative
 	// to buf; negative when its beginning has been dropped already.
 	item int
-	// hold keeps everything from start on while a scanner reads an element.
+	// hold keeps everything from start on while a cutter reads an element; held
+	// are the raw attributes of that element.
 	hold bool
+	held []Attr
 	// level is the depth at which first-level elements stand: 1 inside a
 	// stream, 0 when the document element is the first-level element.
 	level int
@@ -52,10 +54,12 @@ type Tokenizer struct {
 	def      string // default namespace in force
 	elements int    // elements in the first-level element so far
 
-	// outer is the number of bindings made outside the item that a scanner
-	// reads; flags collects what the item does with them.
+	// outer is the number of bindings made outside the element that a cutter
+	// reads; flags collects what the element does with them, and used, if not
+	// nil, which of them it uses.
 	outer int
 	flags itemFlags
+	used  []bool
 
 	lim     Limits
 	err     error
@@ -124,9 +128,13 @@ func (t *Tokenizer) Space(n int) []byte {
 		lim, _ := (*Limits)(nil).withDefaults()
 		t.reset(lim, 1)
 	}
-	t.compact()
-	if free := cap(t.buf) - len(t.buf); free < n {
-		t.grow(make([]byte, 0, max(len(t.buf)+n, 2*cap(t.buf))))
+	// What is not needed any more goes when that costs nothing, or to make room.
+	if t.start > 0 && (t.start == len(t.buf) || cap(t.buf)-len(t.buf) < n) {
+		t.rebase(t.buf[:copy(t.buf, t.buf[t.start:])], t.start)
+	}
+	if cap(t.buf)-len(t.buf) < n {
+		to := make([]byte, 0, max(len(t.buf)+n, 2*cap(t.buf)))
+		t.rebase(append(to, t.buf...), 0)
 	}
 	return t.buf[len(t.buf):cap(t.buf)]
 }
@@ -135,28 +143,17 @@ func (t *Tokenizer) Space(n int) []byte {
 // returned last hold input now.
 func (t *Tokenizer) Filled(n int) { t.buf = t.buf[:len(t.buf)+n] }
 
-// compact drops input that is not needed any more. It moves at most as many
-// bytes as one unfinished token has, and only when the rest is dropped.
-func (t *Tokenizer) compact() {
-	keep := t.start
-	if keep == 0 {
-		return
-	}
-	n := copy(t.buf, t.buf[keep:])
-	t.rebase(t.buf[:n], keep)
-}
-
-// grow moves the input to a larger buffer.
-func (t *Tokenizer) grow(to []byte) {
-	t.rebase(append(to, t.buf...), 0)
-}
-
 // rebase makes to the buffer, which holds the input without its first shift
 // bytes, and corrects all positions.
 func (t *Tokenizer) rebase(to []byte, shift int) {
-	moveAttrs(t.attrs, t.buf, to, shift)
-	for i := range t.decls {
-		t.decls[i].value = moveView(t.decls[i].value, t.buf, to, shift)
+	if t.tag.step != tagNone { // else the values are of a token that is gone
+		moveAttrs(t.attrs, t.buf, to, shift)
+		for i := range t.decls {
+			t.decls[i].value = moveView(t.decls[i].value, t.buf, to, shift)
+		}
+	}
+	if t.hold {
+		moveAttrs(t.held, t.buf, to, shift)
 	}
 	t.buf = to
 	t.pos -= shift
@@ -167,8 +164,8 @@ func (t *Tokenizer) rebase(to []byte, shift int) {
 	t.tag.valueStart -= shift
 }
 
-// moveAttrs corrects the values of attributes of an unfinished tag, which are
-// views of the buffer from, when its content moves to another place.
+// moveAttrs corrects raw values of attributes, which are views of the buffer
+// from, when its content moves to another place.
 func moveAttrs(attrs []Attr, from, to []byte, shift int) {
 	for i := range attrs {
 		attrs[i].Value = moveView(attrs[i].Value, from, to, shift)
@@ -179,9 +176,6 @@ func moveAttrs(attrs []Attr, from, to []byte, shift int) {
 // capacity, as a view of to.
 func moveView(v, from, to []byte, shift int) []byte {
 	at := cap(from) - cap(v) - shift
-	if at < 0 { // of an earlier token, not needed any more
-		return nil
-	}
 	return to[at : at+len(v)]
 }
 

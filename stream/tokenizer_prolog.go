@@ -1,10 +1,6 @@
 package stream
 
-import (
-	"bytes"
-
-	"golang.org/x/net/html/charset"
-)
+import "bytes"
 
 const declOpen = "<?xml"
 
@@ -171,11 +167,4 @@ func isEncName(b []byte) bool {
 		}
 	}
 	return len(b) > 0
-}
-
-// isUTF8Label reports whether an encoding label means UTF-8, according to the
-// Encoding Standard ("UTF-8", "utf8", "unicode-1-1-utf-8" and so on).
-func isUTF8Label(label string) bool {
-	_, name := charset.Lookup(label)
-	return name == "utf-8"
 }

@@ -239,7 +239,7 @@ func reference(b []byte) (rune, int) {
 		case '0' <= c && c <= '9':
 			c -= '0'
 		case base == 16 && 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c|0x20 - 'a' + 10
+			c = c | 0x20 - 'a' + 10
 		case c == ';' && i > digits:
 			if !isChar(r) {
 				return 0, refChar
@@ -318,7 +318,7 @@ func nextCoded(raw []byte, i int) int {
 	for i+8 <= len(raw) {
 		x := load64(raw, i)
 		y, z, w := x^ones*'&', x^ones*'<', x^ones*'\r'
-		if m := ((y - ones) &^ y | (z - ones) &^ z | (w - ones) &^ w) & highs; m != 0 {
+		if m := ((y-ones)&^y | (z-ones)&^z | (w-ones)&^w) & highs; m != 0 {
 			return i + firstStop(m)
 		}
 		i += 8

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -174,8 +173,9 @@ func (x *clientExchange) run(ctx context.Context, n *stream.Negotiation) error {
 		case step.err == nil:
 			send = step.reply
 		case step.reply.kind == frameAbort:
-			// Courtesy only: whether it gets through or not, the exchange has failed.
-			return errors.Join(step.err, n.Write(step.reply.write))
+			// A courtesy: the exchange has failed, whether this gets through or not.
+			_ = n.Write(step.reply.write)
+			return step.err
 		default:
 			return step.err
 		}

@@ -13,14 +13,14 @@ const NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 type frameKind uint8
 
 const (
-	frameForeign    frameKind = iota // not in the namespace of SASL
-	frameUnknown                     // in the namespace, but nothing that is defined
-	frameAuth                        // §6.4.2
-	frameChallenge                   // §6.4.3
-	frameResponse                    // §6.4.3
-	frameAbort                       // §6.4.4
-	frameFailure                     // §6.4.5
-	frameSuccess                     // §6.4.6
+	frameForeign   frameKind = iota // not in the namespace of SASL
+	frameUnknown                    // in the namespace, but nothing that is defined
+	frameAuth                       // §6.4.2
+	frameChallenge                  // §6.4.3
+	frameResponse                   // §6.4.3
+	frameAbort                      // §6.4.4
+	frameFailure                    // §6.4.5
+	frameSuccess                    // §6.4.6
 )
 
 // elementNames are the local names of the frames, by kind.

@@ -1,0 +1,89 @@
+package xmpp
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/sasl"
+)
+
+// Accounts is who may log in to a [Server], and how they prove who they are.
+// Implement it over your own user table; [MemoryAccounts] is the default.
+// Implementations are safe for concurrent use.
+type Accounts interface {
+	// Keys returns the derived keys of an account, a bare JID, for one hash
+	// function (RFC 5802 §3). For an account that does not exist, or has no keys
+	// for this hash, the error is or wraps sasl.ErrUnknownUser; the client
+	// cannot tell it from a wrong password. Any other error is a
+	// temporary-auth-failure.
+	Keys(ctx context.Context, account jid.JID, hash sasl.Hash) (sasl.Keys, error)
+
+	// Hashes lists the hash functions that accounts have keys for. Mechanisms
+	// that need others are not offered.
+	Hashes() []sasl.Hash
+}
+
+// MemoryAccounts keeps accounts in memory: derived keys for SHA-1 and SHA-256,
+// never passwords. The zero value is empty and ready to use. It is safe for
+// concurrent use and must not be copied.
+type MemoryAccounts struct {
+	// Iterations is the PBKDF2 iteration count of accounts that Set creates;
+	// zero means sasl.DefaultIterations. Set it before the first call.
+	Iterations int
+
+	store sasl.MemoryStore
+	once  sync.Once
+}
+
+// Set creates an account or changes its password. The account is a bare JID;
+// a resource is ignored. Deriving the keys takes some milliseconds.
+func (a *MemoryAccounts) Set(ctx context.Context, account jid.JID, password string) error {
+	if account.Local() == "" {
+		return fmt.Errorf("xmpp: account %q has no localpart", account)
+	}
+	return a.keys().Set(ctx, account.Bare().String(), password)
+}
+
+// Delete removes an account and reports whether there was one. Sessions that it
+// has are not affected.
+func (a *MemoryAccounts) Delete(account jid.JID) bool {
+	return a.keys().Delete(account.Bare().String())
+}
+
+// Keys implements [Accounts].
+func (a *MemoryAccounts) Keys(ctx context.Context, account jid.JID, hash sasl.Hash) (sasl.Keys, error) {
+	k, _, err := a.keys().Keys(ctx, account.Bare().String(), hash)
+	return k, err
+}
+
+// Hashes implements [Accounts].
+func (a *MemoryAccounts) Hashes() []sasl.Hash { return a.keys().Hashes() }
+
+func (a *MemoryAccounts) keys() *sasl.MemoryStore {
+	a.once.Do(func() {
+		a.store.Iterations = a.Iterations
+		a.store.Derive = []sasl.Hash{sasl.SHA1, sasl.SHA256}
+	})
+	return &a.store
+}
+
+// domainStore shows one domain of Accounts to package sasl, which knows user
+// names only.
+type domainStore struct {
+	accounts Accounts
+	domain   jid.JID
+}
+
+func (d domainStore) Keys(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, string, error) {
+	account, err := jid.New(username, d.domain.Domain(), "")
+	if err != nil {
+		// A name that is no localpart is nobody's.
+		return sasl.Keys{}, username, fmt.Errorf("%w: %w", sasl.ErrUnknownUser, err)
+	}
+	k, err := d.accounts.Keys(ctx, account, hash)
+	return k, account.Local(), err
+}
+
+func (d domainStore) Hashes() []sasl.Hash { return d.accounts.Hashes() }

@@ -1,0 +1,112 @@
+package xmpp
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// resource is one connected resource of an account. It owns the address and
+// what is known of its presence; the session beneath it can be replaced.
+type resource struct {
+	addr jid.JID
+
+	// session is nil between the moment the address is reserved and the end of
+	// negotiation, and again after the session has ended.
+	session atomic.Pointer[stream.Session]
+
+	// presence is what the resource last announced of itself.
+	presence atomic.Pointer[availability]
+}
+
+// availability is the part of presence that routing needs (RFC 6121 §4.7).
+type availability struct {
+	priority int8
+}
+
+// available reports whether the resource has sent initial presence and no
+// unavailable presence since (RFC 6121 §4.2, §4.5).
+func (r *resource) available() bool { return r.presence.Load() != nil }
+
+// reachable reports whether messages to the bare JID go to this resource: it is
+// available with a priority that is not negative (RFC 6121 §8.5.2.1.1).
+func (r *resource) reachable() bool {
+	p := r.presence.Load()
+	return p != nil && p.priority >= 0
+}
+
+// errTooManyResources is returned when an account has as many resources as it
+// may.
+var errTooManyResources = errors.New("xmpp: too many resources")
+
+// resources is the table of everything that is connected.
+type resources struct {
+	perAccount int // bound on resources of one account
+
+	mu    sync.RWMutex
+	table map[jid.JID]map[jid.JID]*resource // by bare and by full JID
+}
+
+// claim reserves a full JID. If it is taken, claim replaces the holder when
+// replace is true, and otherwise changes nothing; the holder is returned in
+// either case.
+func (t *resources) claim(addr jid.JID, replace bool) (r, holder *resource, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	bare := addr.Bare()
+	of := t.table[bare]
+	holder = of[addr]
+	switch {
+	case holder != nil && !replace:
+		return nil, holder, nil
+	case holder == nil && len(of) >= t.perAccount:
+		return nil, nil, errTooManyResources
+	}
+	if of == nil {
+		of = make(map[jid.JID]*resource)
+		if t.table == nil {
+			t.table = make(map[jid.JID]map[jid.JID]*resource)
+		}
+		t.table[bare] = of
+	}
+	r = &resource{addr: addr}
+	of[addr] = r
+	return r, holder, nil
+}
+
+// release gives an address back, unless somebody else holds it by now.
+func (t *resources) release(r *resource) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	bare := r.addr.Bare()
+	of := t.table[bare]
+	if of[r.addr] != r {
+		return
+	}
+	delete(of, r.addr)
+	if len(of) == 0 {
+		delete(t.table, bare)
+	}
+}
+
+// find returns the resource with a full JID, or nil.
+func (t *resources) find(addr jid.JID) *resource {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.table[addr.Bare()][addr]
+}
+
+// of appends the resources of an account for which keep is true.
+func (t *resources) of(dst []*resource, account jid.JID, keep func(*resource) bool) []*resource {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, r := range t.table[account.Bare()] {
+		if keep(r) {
+			dst = append(dst, r)
+		}
+	}
+	return dst
+}

@@ -1,0 +1,97 @@
+package sasl
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRedaction prints and logs each value that holds secrets, in every way that is in use, and looks for the secrets.
+func TestRedaction(t *testing.T) {
+	const password = "hunter2-secret"
+	keys, err := DeriveKeys(t.Context(), SHA256, password, []byte(testSalt), MinIterations)
+	require.NoError(t, err)
+	ck := ClientKeys{ClientKey: bytes.Repeat([]byte{0xc1}, 32), ServerKey: bytes.Repeat([]byte{0x5e}, 32)}
+	binding := Binding{TLSExporter, []byte("binding-secret")}
+	fake := []byte("fake-secret")
+
+	var store MemoryStore
+	require.NoError(t, store.SetKeys(testUser, keys))
+	var cache MemoryKeyCache
+	cache.Put(CacheKey{Service: "s"}, ck)
+	ccfg := ClientConfig{Username: testUser, Password: password, Binding: binding, Secure: true, Cache: &cache, Service: "s"}
+	scfg := ServerConfig{Store: &store, Bindings: []Binding{binding}, FakeSecret: fake, Secure: true}
+	client, server := newClient(t, ScramPlus(SHA256), &ccfg), newServer(t, ScramPlus(SHA256), &scfg)
+	plainClient, plainServer := newClient(t, Plain(), &ccfg), newServer(t, Plain(), &scfg)
+	send(t, client, send(t, server, send(t, client, nil))) // both hold keys now
+
+	var needles []string
+	for _, secret := range [][]byte{[]byte(password), keys.StoredKey, keys.ServerKey, ck.ClientKey, ck.ServerKey, fake, binding.Data} {
+		needles = append(needles, string(secret), b64(secret), hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)),
+			strings.Trim(fmt.Sprint(secret), "[]"), strings.Trim(fmt.Sprintf("%#v", secret), "[]byte{}"), fmt.Sprintf("% x", secret))
+	}
+	for _, v := range []any{
+		ccfg, &ccfg, scfg, &scfg, keys, &keys, ck, &ck, binding, &binding, &store, &cache, client, server, plainClient, plainServer,
+		Policy{Bindings: []Binding{binding}}, []ClientConfig{ccfg}, map[string]*ServerConfig{"x": &scfg}, struct{ K Keys }{keys},
+	} {
+		var text bytes.Buffer
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+			fmt.Fprintf(&text, verb+"\n", v)
+		}
+		require.NotEmpty(t, text.String())
+		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "v", v)
+		switch v.(type) {
+		case struct{ K Keys }, []ClientConfig, map[string]*ServerConfig, Policy:
+			// JSON reaches MarshalText of Keys inside other structs, which is what stores need it for.
+		default:
+			slog.New(slog.NewJSONHandler(&text, nil)).Info("m", "v", v)
+		}
+		for _, n := range needles {
+			require.NotContains(t, text.String(), n, "%T", v)
+		}
+	}
+	_, err = json.Marshal(ccfg)
+	require.Error(t, err, "a configuration does not serialise")
+}
+
+// TestErrorsTellNoSecrets drives exchanges into each kind of error and looks for the password and the keys in the text.
+func TestErrorsTellNoSecrets(t *testing.T) {
+	const password = "hunter2-secret"
+	store := newOneUser(testUser, password, testSalt, MinIterations)
+	for _, m := range append(Default(), Plain()) {
+		ccfg, scfg := scramConfig(m), serverConfig()
+		ccfg.Password, scfg.Store = password, store
+		if !m.ChannelBinding {
+			scfg.Bindings = nil
+		}
+		check := func(err error) {
+			require.Error(t, err)
+			for _, s := range []string{password, b64(store.keys[SHA1].StoredKey), b64(store.keys[SHA256].StoredKey)} {
+				require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), s)
+			}
+		}
+		c := newClient(t, m, ccfg)
+		msg, _, err := c.Next(t.Context(), nil)
+		require.NoError(t, err)
+		_, _, err = c.Next(t.Context(), []byte("nonsense"))
+		check(err)
+		_, _, err = newServer(t, m, scfg).Next(t.Context(), append(msg, "\x00,=x"...))
+		check(err)
+		scfg.Authorize = func(context.Context, Identity) error { return &Error{Condition: AccountDisabled} }
+		check(run(t, newClient(t, m, ccfg), newServer(t, m, scfg)))
+	}
+	_, err := DeriveKeys(t.Context(), SHA1, password+"\x00", []byte("x"), MinIterations)
+	require.ErrorIs(t, err, ErrPassword)
+	require.NotContains(t, err.Error(), password)
+	var k Keys
+	err = k.UnmarshalText([]byte("SCRAM-SHA-1$4096:AAAA$" + password + ":" + password))
+	require.ErrorIs(t, err, ErrConfig)
+	require.NotContains(t, err.Error(), password)
+}

@@ -1,0 +1,354 @@
+package xmpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/sasl"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/bind"
+	xtls "stanzakit.dev/xmpp/tls"
+)
+
+// Server accepts streams from clients, authenticates them, binds resources and
+// routes stanzas between the sessions that it has (RFC 6120 §10). It is wiring:
+// a program that wants other parts puts them together itself from
+// stream.Accept and the features.
+//
+// Set the fields before the first call of Serve or ServeConn and leave them
+// alone afterwards. Domains, Accounts and TLS are required. A Server is safe
+// for concurrent use and must not be copied.
+type Server struct {
+	// Domains are the domains served. The first one is the default for clients
+	// that name none.
+	Domains []jid.JID
+
+	// Accounts is who may log in; see [MemoryAccounts].
+	Accounts Accounts
+
+	// TLS holds the certificates, at least.
+	TLS *xtls.ServerOptions
+
+	// Auth adjusts authentication; nil means the defaults of auth.Server. Its
+	// Store and StoreFor are set by the server, from Accounts.
+	Auth *auth.ServerOptions
+
+	// Handler gets stanzas that are addressed to the server itself or to the
+	// sender's own account. A [stanza.Mux] is a good one. Nil answers requests
+	// with service-unavailable. It runs on the reader of the session that the
+	// stanza came from: while it runs that client, and only that one, waits.
+	Handler stanza.Handler
+
+	// Conflict decides what happens when a client asks for a resource that is
+	// connected already. Nil means [ReplaceOld].
+	Conflict func(ctx context.Context, asked jid.JID) ConflictPolicy
+
+	// Limits bounds what one client can make the server hold; nil means the
+	// defaults of stream.Limits.
+	Limits *stream.Limits
+
+	// NegotiationTimeout is the absolute bound from connection to bound
+	// resource. Zero means 30 seconds.
+	NegotiationTimeout time.Duration
+
+	// MaxConnections is how many connections may be open, those that are still
+	// being negotiated included. One more is closed at once. Zero means 20,000.
+	MaxConnections int
+
+	// MaxResources is how many resources one account may have connected. One
+	// more is refused with resource-constraint. Zero means 64.
+	MaxResources int
+
+	// Trace returns hooks for a new connection, or nil. It may be nil itself.
+	Trace func(net.Conn) *stream.Trace
+
+	// Logger gets one record for each session that failed. Nil means
+	// slog.Default. Neither addresses of the network nor secrets are logged.
+	Logger *slog.Logger
+
+	// InsecureAllowPlaintext lets clients authenticate and talk without TLS, for
+	// load generators and conformance tools on loopback. STARTTLS is offered all
+	// the same if TLS is set.
+	InsecureAllowPlaintext bool
+
+	setup     sync.Once
+	setupErr  error
+	features  []stream.Feature
+	resources resources
+	requests  requests
+
+	mu        sync.Mutex
+	closing   bool
+	listeners map[net.Listener]struct{}
+	conns     map[*serverConn]struct{}
+	wg        sync.WaitGroup
+}
+
+// ConflictPolicy is one of the three ways to settle a conflict of resources
+// (RFC 6120 §7.7.2.2).
+type ConflictPolicy uint8
+
+const (
+	// ReplaceOld ends the older session with a conflict error: it is most
+	// likely a ghost of the same client, whose connection broke unnoticed.
+	ReplaceOld ConflictPolicy = iota
+	// AssignNew gives the newer session a resource made up by the server.
+	AssignNew
+	// RefuseNew answers the newer client with a conflict error.
+	RefuseNew
+)
+
+// ErrServer is wrapped by errors about a Server whose fields cannot be used.
+var ErrServer = errors.New("xmpp: unusable server")
+
+// ErrServerClosed is returned by Serve after Shutdown or Close.
+var ErrServerClosed = errors.New("xmpp: server closed")
+
+// init checks the fields and builds what all connections share.
+func (s *Server) init() error {
+	s.setup.Do(func() {
+		switch {
+		case len(s.Domains) == 0:
+			s.setupErr = fmt.Errorf("%w: no domain", ErrServer)
+			return
+		case s.Accounts == nil:
+			s.setupErr = fmt.Errorf("%w: no accounts", ErrServer)
+			return
+		case s.TLS == nil && !s.InsecureAllowPlaintext:
+			s.setupErr = fmt.Errorf("%w: no TLS", ErrServer)
+			return
+		}
+		for _, d := range s.Domains {
+			if d.IsZero() || d != d.DomainJID() {
+				s.setupErr = fmt.Errorf("%w: %q is not a domain", ErrServer, d)
+				return
+			}
+		}
+		if s.TLS != nil {
+			if err := s.TLS.Validate(); err != nil {
+				s.setupErr = fmt.Errorf("%w: %w", ErrServer, err)
+				return
+			}
+			s.features = append(s.features, xtls.StartTLSServer(s.TLS))
+		}
+		var a auth.ServerOptions
+		if s.Auth != nil {
+			a = *s.Auth
+		}
+		a.Store = nil
+		a.StoreFor = func(domain jid.JID) sasl.KeyStore { return domainStore{s.Accounts, domain} }
+		a.InsecureWithoutTLS = a.InsecureWithoutTLS || s.InsecureAllowPlaintext
+		s.features = append(s.features,
+			auth.Server(&a),
+			bind.Server(&bind.ServerOptions{Bind: s.bind, OfferSession: true}),
+		)
+		s.resources.perAccount = orDefault(s.MaxResources, 64)
+		s.requests.limit = 1024
+		s.listeners = make(map[net.Listener]struct{})
+		s.conns = make(map[*serverConn]struct{})
+	})
+	return s.setupErr
+}
+
+func orDefault(v, def int) int {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// Serve accepts connections from l until l fails or the server is shut down. It
+// closes l, and returns ErrServerClosed after a shutdown. The sessions outlive
+// it; Shutdown ends them. ctx is the parent of the contexts that handlers get;
+// when it ends Serve returns its error.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer l.Close()
+	if err := s.init(); err != nil {
+		return err
+	}
+	if !s.track(l) {
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var delay time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			s.serveAsync(ctx, nc)
+			continue
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case s.isClosing():
+			return ErrServerClosed
+		case !isTemporary(err):
+			return fmt.Errorf("xmpp: accept: %w", err)
+		}
+		// As net/http does: running out of file descriptors passes.
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		s.logger().Error("accepting a connection failed; trying again", "error", err, "after", delay)
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// isTemporary reports whether an error of Accept may pass.
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
+}
+
+func (s *Server) serveAsync(ctx context.Context, nc net.Conn) {
+	// Owner: the server. Stops when the session ends, which Shutdown and Close
+	// bring about. Joined through s.wg.
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		nc.Close()
+		return
+	}
+	s.wg.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.wg.Done()
+		if err := s.ServeConn(ctx, nc); err != nil && !s.isClosing() {
+			s.logger().Info("session ended", "error", err)
+		}
+	}()
+}
+
+// ServeConn serves one connection and returns when it is over: nil if the
+// stream was closed in good order. It closes nc. Use it to take connections
+// from elsewhere than a listener. ctx is as in Serve, and bounds the negotiation.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	if err := s.init(); err != nil {
+		nc.Close()
+		return err
+	}
+	c := &serverConn{server: s, raw: nc}
+	if err := s.enter(c); err != nil {
+		nc.Close()
+		return err
+	}
+	defer s.leave(c)
+	return c.serve(ctx)
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger != nil {
+		return s.Logger
+	}
+	return slog.Default()
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) enter(c *serverConn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return ErrServerClosed
+	case len(s.conns) >= orDefault(s.MaxConnections, 20_000):
+		return fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
+	}
+	s.conns[c] = struct{}{}
+	return nil
+}
+
+func (s *Server) leave(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// hosted reports whether the server serves a domain.
+func (s *Server) hosted(domain jid.JID) bool { return slices.Contains(s.Domains, domain) }
+
+// Shutdown stops accepting connections, ends every stream with system-shutdown
+// (RFC 6120 §4.9.3.20) and waits until all sessions are over. When ctx ends
+// first the remaining connections are dropped and its error is returned. It is
+// idempotent.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.init(); err != nil {
+		return nil // it never served anything
+	}
+	s.mu.Lock()
+	s.closing = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	var ending []*serverConn
+	for c := range s.conns {
+		ending = append(ending, c)
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	// Owner: this call. Stops when every session has ended, which the loop
+	// below sees to. Joined through done.
+	go func() {
+		var each sync.WaitGroup
+		for _, c := range ending {
+			each.Go(func() { c.end(ctx) })
+		}
+		each.Wait()
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		for _, c := range ending {
+			c.abort(context.Cause(ctx))
+		}
+		<-done
+		return context.Cause(ctx)
+	}
+}
+
+// Close is Shutdown without waiting for anybody: connections are dropped.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(ErrServerClosed)
+	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, ErrServerClosed) {
+		return err
+	}
+	return nil
+}

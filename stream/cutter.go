@@ -1,0 +1,125 @@
+package stream
+
+import "math"
+
+// cutter cuts complete elements out of a document: those one level below the
+// document element, or the document element itself (see Tokenizer.level). It
+// reads every token, so that all rules are enforced, but decodes only the
+// attributes of the elements that it cuts.
+type cutter struct {
+	t      Tokenizer
+	el     Element
+	values []byte // decoded attribute values of el
+	open   bool   // inside an element, whose start tag was read
+	coded  bool   // some attribute of el needs decoding
+}
+
+// cut returns the next complete element, or the kind of a token that is not
+// part of one: text between elements, the XML declaration, the tags of the
+// document element. The element is valid until the next call.
+func (c *cutter) cut() (*Element, Kind, error) {
+	t := &c.t
+	for {
+		if !c.open {
+			t.outer, t.flags = len(t.bindings), 0
+		}
+		kind, err := t.next()
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case !c.open:
+			if kind != StartElement || len(t.frames) != t.level+1 {
+				return nil, kind, nil
+			}
+			c.begin()
+		case kind == EndElement && len(t.frames) == t.level:
+			return c.finish(), 0, nil
+		}
+	}
+}
+
+// begin notes what has to be kept of a start tag: later tokens overwrite it.
+func (c *cutter) begin() {
+	t, e := &c.t, &c.el
+	e.name, e.prefix = t.tok.Name, t.tok.Prefix
+	e.attrs, t.attrs = t.attrs, e.attrs[:0]
+	e.tagLen = t.pos - t.start
+	e.ownDefault = false
+	for i := range t.decls {
+		if t.decls[i].prefix == "" {
+			e.ownDefault = true
+		}
+	}
+	c.open, c.coded = true, t.tag.coded
+	t.tag.coded = false
+	t.hold, t.held = true, e.attrs
+}
+
+// finish completes the element.
+func (c *cutter) finish() *Element {
+	t, e := &c.t, &c.el
+	e.raw = t.buf[t.start:t.pos]
+	e.innerEnd = len(e.raw)
+	if e.tagLen < len(e.raw) {
+		e.innerEnd--
+		for e.raw[e.innerEnd] != '<' {
+			e.innerEnd--
+		}
+	}
+	if c.coded {
+		c.values = decodeValues(c.values[:0], e.attrs)
+	}
+	e.scope = t.bindings[:t.outer]
+	e.flags = t.flags
+	c.open, t.hold, t.held = false, false, nil
+	return e
+}
+
+// restart makes the cutter begin a new document with the input that is not
+// read yet.
+func (c *cutter) restart(lim Limits, level int) {
+	c.t.reset(lim, level)
+	c.t.held = nil
+	c.open = false
+}
+
+// unlimited are the limits for input that was checked before.
+var unlimited = Limits{
+	ElementBytes: math.MaxInt / 4,
+	Depth:        math.MaxInt / 4,
+	Attributes:   math.MaxInt / 4,
+	Namespaces:   math.MaxInt / 4,
+	Elements:     math.MaxInt / 4,
+}
+
+// read makes the cutter read the bytes of e, which is not changed. The cutter
+// must be released with unread before e becomes invalid.
+func (c *cutter) read(e *Element, level int) {
+	t := &c.t
+	t.buf, t.pos = e.raw, 0
+	c.restart(unlimited, level)
+	t.bindings = append(t.bindings, e.scope...)
+	t.def = defaultSpace(t.bindings)
+	t.outer = len(t.bindings)
+}
+
+// unread ends what read began.
+func (c *cutter) unread() {
+	t := &c.t
+	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
+	t.tok = Token{}
+	t.used = nil
+	clear(t.bindings)
+	clear(t.attrs[:cap(t.attrs)])
+	c.el = Element{attrs: c.el.attrs[:0]}
+	clear(c.el.attrs[:cap(c.el.attrs)])
+	if cap(t.scratch) > keptScratch {
+		t.scratch = nil
+	}
+	if cap(c.values) > keptScratch {
+		c.values = nil
+	}
+}
+
+// keptScratch is the largest scratch buffer that is kept for reuse.
+const keptScratch = 16 << 10

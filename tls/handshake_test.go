@@ -1,0 +1,316 @@
+package tls
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/internal/memconn"
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// side is what one end of a handshake came to.
+type side struct {
+	conn net.Conn
+	sec  stream.Security
+	err  error
+}
+
+// shake runs a handshake between the two roles, without a stream around it.
+func shake(t *testing.T, domain string, client *ClientOptions, server *ServerOptions) (c, s side) {
+	t.Helper()
+	near, far := memconn.Pipe()
+	t.Cleanup(func() { near.Close(); far.Close() })
+	d := jid.MustParse(domain)
+	serverSide, err := server.prepare(d)
+	require.NoError(t, err)
+	config, err := client.prepare(d)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() { // joined below; the handshake ends with either end of the pipe
+		defer close(done)
+		s.conn, s.sec, s.err = serverSide.handshake(t.Context(), far)
+		if s.err != nil {
+			far.Close()
+		}
+	}()
+	c.conn, c.sec, c.err = clientHandshake(t.Context(), near, config)
+	if c.err != nil {
+		near.Close()
+	}
+	<-done
+	return c, s
+}
+
+func memPipe(t *testing.T) (near, far net.Conn) {
+	near, far = memconn.Pipe()
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+func newCA(t testing.TB) *DevCA {
+	t.Helper()
+	ca, err := NewDevCA()
+	require.NoError(t, err)
+	return ca
+}
+
+func issue(t testing.TB, ca *DevCA, names ...string) tls.Certificate {
+	t.Helper()
+	cert, err := ca.Issue(names...)
+	require.NoError(t, err)
+	return cert
+}
+
+func certs(c ...tls.Certificate) *ServerOptions { return &ServerOptions{Certificates: c} }
+
+func TestHandshakeSecurity(t *testing.T) {
+	ca := newCA(t)
+	cert := issue(t, ca, "münchen.example", "im.example", "192.0.2.1", "2001:db8::1")
+	for _, max := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(max), func(t *testing.T) {
+			c, s := shake(t, "münchen.example",
+				&ClientOptions{RootCAs: ca.Pool(), Config: &tls.Config{MaxVersion: max}}, certs(cert))
+			require.NoError(t, c.err)
+			require.NoError(t, s.err)
+			for _, sec := range []stream.Security{c.sec, s.sec} {
+				require.True(t, sec.Secure())
+				require.Equal(t, max, sec.Version)
+				// The Server Name Indication is the A-label of the JID's domain.
+				require.Equal(t, "xn--mnchen-3ya.example", sec.ServerName)
+				require.Empty(t, sec.ALPN)
+				require.False(t, sec.Resumed)
+			}
+			require.Equal(t, c.sec.CipherSuite, s.sec.CipherSuite)
+			require.True(t, c.sec.Verified)
+			require.Len(t, c.sec.PeerChain, 1)
+			require.Equal(t, []string{"xn--mnchen-3ya.example", "im.example", "192.0.2.1", "2001:db8::1"}, c.sec.Identities)
+			// The client was not asked for a certificate.
+			require.False(t, s.sec.Verified)
+			require.Empty(t, s.sec.PeerChain)
+			require.Empty(t, s.sec.Identities)
+		})
+	}
+}
+
+func TestIPLiteralHasNoServerName(t *testing.T) {
+	// RFC 6066 §3: literal addresses are not permitted in HostName.
+	ca := newCA(t)
+	for _, domain := range []string{"192.0.2.1", "[2001:db8::1]"} {
+		c, s := shake(t, domain, &ClientOptions{RootCAs: ca.Pool()}, certs(issue(t, ca, domain)))
+		require.NoError(t, c.err)
+		require.NoError(t, s.err)
+		require.Empty(t, s.sec.ServerName)
+	}
+}
+
+func TestServerChoosesByDomain(t *testing.T) {
+	// RFC 6120 §5.4.3.1 rule 4: the to of the stream header decides, also for a
+	// client whose Server Name Indication is another name, or none.
+	ca := newCA(t)
+	a, b := issue(t, ca, "a.example"), issue(t, ca, "b.example")
+	for name, opts := range map[string]*ServerOptions{
+		"list": certs(a, b),
+		"callback": {Config: &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return map[string]*tls.Certificate{"a.example": &a, "b.example": &b}[h.ServerName], nil
+		}}},
+		"callback declines": {Certificates: []tls.Certificate{a, b}, Config: &tls.Config{
+			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil },
+		}},
+	} {
+		for _, sni := range []string{"", "a.example", "elsewhere.example"} {
+			t.Run(name+"/"+sni, func(t *testing.T) {
+				side, err := opts.prepare(jid.MustParse("b.example"))
+				require.NoError(t, err)
+				near, far := memconn.Pipe()
+				defer near.Close()
+				defer far.Close()
+				done := make(chan error, 1)
+				go func() {
+					_, _, err := side.handshake(t.Context(), far)
+					done <- err
+				}()
+				var got []*x509.Certificate
+				peer := tls.Client(near, &tls.Config{
+					ServerName: sni, InsecureSkipVerify: true, // the test looks at what comes
+				})
+				require.NoError(t, peer.Handshake())
+				require.NoError(t, <-done)
+				got = peer.ConnectionState().PeerCertificates
+				require.Equal(t, []string{"b.example"}, got[0].DNSNames)
+			})
+		}
+	}
+	t.Run("none fits", func(t *testing.T) {
+		c, s := shake(t, "c.example", &ClientOptions{RootCAs: ca.Pool()}, certs(a, b))
+		require.ErrorIs(t, c.err, NameMismatch)
+		require.Error(t, s.err)
+	})
+	t.Run("callback has nothing", func(t *testing.T) {
+		c, s := shake(t, "c.example", &ClientOptions{RootCAs: ca.Pool()}, &ServerOptions{Config: &tls.Config{
+			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil },
+		}})
+		require.Error(t, c.err)
+		require.ErrorIs(t, s.err, ErrConfig)
+	})
+}
+
+func TestClientCertificate(t *testing.T) {
+	// RFC 6120 §5.4.3.1 rule 6: validated, and the verdict left to SASL EXTERNAL.
+	ca, other := newCA(t), newCA(t)
+	server := issue(t, ca, "im.example")
+	clientAuth := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+	codeSigning := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }
+	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+	for name, tc := range map[string]struct {
+		ca       *DevCA
+		edit     func(*x509.Certificate)
+		verified bool
+	}{
+		"serverAuth":      {ca, nil, true},
+		"clientAuth":      {ca, clientAuth, true},
+		"other usage":     {ca, codeSigning, false},
+		"expired":         {ca, expired, false},
+		"other authority": {other, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cert, err := tc.ca.IssueWith(IssueOptions{Edit: tc.edit}, "peer.example")
+			require.NoError(t, err)
+			// crypto/tls holds a certificate back that the server's list of
+			// authorities does not cover; a hostile client does not.
+			offer := &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				return &cert, nil
+			}}
+			c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Config: offer},
+				&ServerOptions{Certificates: []tls.Certificate{server}, ClientCAs: ca.Pool()})
+			require.NoError(t, c.err)
+			require.NoError(t, s.err)
+			require.Equal(t, tc.verified, s.sec.Verified)
+			require.Equal(t, []string{"peer.example"}, s.sec.Identities)
+			require.Len(t, s.sec.PeerChain, 1)
+		})
+	}
+	t.Run("offered by option", func(t *testing.T) {
+		c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Certificates: []tls.Certificate{issue(t, ca, "peer.example")}},
+			&ServerOptions{Certificates: []tls.Certificate{server}, ClientCAs: ca.Pool()})
+		require.NoError(t, c.err)
+		require.NoError(t, s.err)
+		require.True(t, s.sec.Verified)
+	})
+	t.Run("asked and none given", func(t *testing.T) {
+		_, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool()},
+			&ServerOptions{Certificates: []tls.Certificate{server}, ClientCAs: ca.Pool()})
+		require.NoError(t, s.err)
+		require.False(t, s.sec.Verified)
+		require.Empty(t, s.sec.PeerChain)
+	})
+}
+
+func TestHandshakeHonoursContext(t *testing.T) {
+	// A peer that goes silent inside the handshake holds nobody.
+	synctest.Test(t, func(t *testing.T) {
+		ca := newCA(t)
+		config, err := (&ClientOptions{RootCAs: ca.Pool()}).prepare(jid.MustParse("im.example"))
+		require.NoError(t, err)
+		server, err := certs(issue(t, ca, "im.example")).prepare(jid.MustParse("im.example"))
+		require.NoError(t, err)
+		for name, handshake := range map[string]func(context.Context, net.Conn) error{
+			"client": func(ctx context.Context, conn net.Conn) error {
+				_, _, err := clientHandshake(ctx, conn, config)
+				return err
+			},
+			"server": func(ctx context.Context, conn net.Conn) error {
+				_, _, err := server.handshake(ctx, conn)
+				return err
+			},
+		} {
+			near, far := memconn.Pipe()
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			require.ErrorIs(t, handshake(ctx, near), context.DeadlineExceeded, name)
+			require.Equal(t, 5*time.Second, time.Since(start), name)
+			cancel()
+			near.Close()
+			far.Close()
+
+			near, far = memconn.Pipe()
+			require.NoError(t, near.SetDeadline(time.Now().Add(time.Second)))
+			start = time.Now()
+			require.ErrorIs(t, handshake(t.Context(), near), os.ErrDeadlineExceeded, name)
+			require.Equal(t, time.Second, time.Since(start), name)
+			near.Close()
+			far.Close()
+		}
+	})
+}
+
+func TestNoTickets(t *testing.T) {
+	// A client that would like to resume gets nothing to do so with.
+	ca := newCA(t)
+	opts := certs(issue(t, ca, "im.example"))
+	config := &tls.Config{
+		ServerName:         "im.example",
+		RootCAs:            ca.Pool(),
+		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config.MaxVersion = version
+		for range 2 {
+			side, err := opts.prepare(jid.MustParse("im.example"))
+			require.NoError(t, err)
+			near, far := memconn.Pipe()
+			done := make(chan error, 1)
+			go func() {
+				conn, sec, err := side.handshake(t.Context(), far)
+				if err == nil {
+					_, err = conn.Write([]byte("x"))
+				}
+				if err == nil && sec.Resumed {
+					err = errors.New("resumed")
+				}
+				done <- err
+			}()
+			peer := tls.Client(near, config)
+			_, err = peer.Read(make([]byte, 1)) // tickets come before the byte
+			require.NoError(t, err)
+			require.NoError(t, <-done)
+			require.False(t, peer.ConnectionState().DidResume)
+			near.Close()
+			far.Close()
+		}
+	}
+}
+
+func BenchmarkHandshake(b *testing.B) {
+	ca := newCA(b)
+	client := &ClientOptions{RootCAs: ca.Pool()}
+	server := certs(issue(b, ca, "im.example"))
+	domain := jid.MustParse("im.example")
+	b.ReportAllocs()
+	for b.Loop() {
+		near, far := memconn.Pipe()
+		side, err := server.prepare(domain)
+		require.NoError(b, err)
+		config, err := client.prepare(domain)
+		require.NoError(b, err)
+		done := make(chan error, 1)
+		go func() {
+			_, _, err := side.handshake(b.Context(), far)
+			done <- err
+		}()
+		_, _, err = clientHandshake(b.Context(), near, config)
+		require.NoError(b, err)
+		require.NoError(b, <-done)
+		near.Close()
+		far.Close()
+	}
+}

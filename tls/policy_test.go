@@ -1,0 +1,352 @@
+package tls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/jid"
+)
+
+func TestConfigPolicy(t *testing.T) {
+	cert := issue(t, newCA(t), "im.example")
+	accepted := map[string]*tls.Config{
+		"nil":                    nil,
+		"zero":                   {},
+		"TLS 1.3 only":           {MinVersion: tls.VersionTLS13},
+		"suites of ours":         {CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}},
+		"suites of TLS 1.3":      {CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256}},
+		"InsecureSkipVerify off": {InsecureSkipVerify: false},
+	}
+	insecure := map[string]*tls.Config{
+		"InsecureSkipVerify": {InsecureSkipVerify: true},
+		"TLS 1.0":            {MinVersion: tls.VersionTLS10},
+		"TLS 1.1":            {MaxVersion: tls.VersionTLS11},
+		"renegotiation":      {Renegotiation: tls.RenegotiateFreelyAsClient},
+		// RFC 9325 §4.1: no static key exchange, no CBC, no RC4, no 3DES.
+		"RSA key exchange": {CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
+		"CBC":              {CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}},
+		"one bad suite":    {CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}},
+	}
+	unusable := map[string]*tls.Config{
+		"ServerName":         {ServerName: "other.example"},
+		"NextProtos":         {NextProtos: []string{"xmpp-client"}},
+		"ClientSessionCache": {ClientSessionCache: tls.NewLRUClientSessionCache(1)},
+		"GetConfigForClient": {GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }},
+	}
+	for side, validate := range map[string]func(*tls.Config) error{
+		"client": func(c *tls.Config) error { return (&ClientOptions{Config: c}).Validate() },
+		"server": func(c *tls.Config) error {
+			return (&ServerOptions{Config: c, Certificates: []tls.Certificate{cert}}).Validate()
+		},
+	} {
+		for name, c := range accepted {
+			require.NoError(t, validate(c), "%s: %s", side, name)
+		}
+		for name, c := range insecure {
+			err := validate(c)
+			require.ErrorIs(t, err, ErrConfig, "%s: %s", side, name)
+			require.ErrorIs(t, err, ErrInsecureConfig, "%s: %s", side, name)
+		}
+		for name, c := range unusable {
+			err := validate(c)
+			require.ErrorIs(t, err, ErrConfig, "%s: %s", side, name)
+			require.NotErrorIs(t, err, ErrInsecureConfig, "%s: %s", side, name)
+			require.ErrorContains(t, err, name)
+		}
+	}
+	require.ErrorIs(t, (*ServerOptions)(nil).Validate(), ErrConfig, "no certificate")
+	require.NoError(t, (*ClientOptions)(nil).Validate())
+	for _, c := range []*tls.Config{
+		{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert},
+		{Certificates: []tls.Certificate{cert}, ClientCAs: x509.NewCertPool()},
+	} {
+		require.ErrorIs(t, (&ServerOptions{Config: c}).Validate(), ErrConfig)
+	}
+}
+
+func TestCallersConfigIsNotTouched(t *testing.T) {
+	ca := newCA(t)
+	base := &tls.Config{RootCAs: ca.Pool()}
+	c, s := shake(t, "im.example", &ClientOptions{Config: base}, certs(issue(t, ca, "im.example")))
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+	require.False(t, base.InsecureSkipVerify)
+	require.Nil(t, base.VerifyConnection)
+	require.Empty(t, base.ServerName)
+	require.Zero(t, base.MinVersion)
+}
+
+func TestOldVersionsAndSuitesAreNotSpoken(t *testing.T) {
+	// RFC 9325 §3.1.1, §4.2: whatever the other side is willing to do.
+	ca := newCA(t)
+	cert, err := ca.IssueWith(IssueOptions{Key: KeyRSA}, "im.example")
+	require.NoError(t, err)
+	for name, weak := range map[string]*tls.Config{
+		"TLS 1.1": {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"CBC":     {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}},
+		"RSA":     {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}},
+	} {
+		weak.RootCAs, weak.ServerName, weak.Certificates = ca.Pool(), "im.example", []tls.Certificate{cert}
+		t.Run(name, func(t *testing.T) {
+			near, far := memPipe(t)
+			config, err := (&ClientOptions{RootCAs: ca.Pool()}).prepare(jid.MustParse("im.example"))
+			require.NoError(t, err)
+			done := make(chan error, 1)
+			go func() { done <- tls.Server(far, weak).Handshake() }()
+			_, _, err = clientHandshake(t.Context(), near, config)
+			require.Error(t, err)
+			require.Error(t, <-done)
+
+			near, far = memPipe(t)
+			server, err := certs(cert).prepare(jid.MustParse("im.example"))
+			require.NoError(t, err)
+			go func() { done <- tls.Client(near, weak).Handshake() }()
+			_, _, err = server.handshake(t.Context(), far)
+			require.Error(t, err)
+			require.Error(t, <-done)
+		})
+	}
+}
+
+func TestServerPolicy(t *testing.T) {
+	ca, other := newCA(t), newCA(t)
+	names := func(n ...string) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.DNSNames = n }
+	}
+	for _, tc := range []struct {
+		name   string
+		ca     *DevCA
+		domain string
+		edit   func(*x509.Certificate)
+		want   error // nil: accepted
+	}{
+		// RFC 9525 §6.3
+		{"equal", ca, "im.example.com", names("im.example.com"), nil},
+		{"another case", ca, "im.example.com", names("IM.Example.COM"), nil},
+		{"second of two", ca, "im.example.com", names("a.example", "im.example.com"), nil},
+		{"U-label", ca, "münchen.example", names("xn--mnchen-3ya.example"), nil},
+		{"A-label in the JID", ca, "xn--mnchen-3ya.example", names("xn--mnchen-3ya.example"), nil},
+		{"other name", ca, "im.example.com", names("example.com"), NameMismatch},
+		{"suffix", ca, "im.example.com", names("notim.example.com"), NameMismatch},
+		{"wildcard", ca, "im.example.com", names("*.example.com"), nil},
+		{"wildcard for an A-label", ca, "münchen.example", names("*.example"), nil},
+		{"wildcard, parent", ca, "example.com", names("*.example.com"), NameMismatch},
+		{"wildcard, two labels", ca, "a.b.example.com", names("*.example.com"), NameMismatch},
+		{"wildcard in a label", ca, "im.example.com", names("i*.example.com"), NameMismatch},
+		{"wildcard before text", ca, "im.example.com", names("*m.example.com"), NameMismatch},
+		{"wildcard not leftmost", ca, "im.example.com", names("im.*.com"), NameMismatch},
+		{"two wildcards", ca, "im.example.com", names("*.*.com"), NameMismatch},
+		{"wildcard in an A-label", ca, "münchen.example", names("xn--*.example"), NameMismatch},
+		{"only a wildcard", ca, "localhost", names("*"), NameMismatch},
+		{"NUL", ca, "im.example.com", names("im.example.com\x00.evil.example"), Unacceptable},
+		// RFC 9525 §6.2: a Common Name is not an identifier.
+		{"Common Name only", ca, "im.example.com", func(c *x509.Certificate) { c.Subject.CommonName = "im.example.com" }, NameMismatch},
+		// RFC 9525 §6.4
+		{"IPv4", ca, "192.0.2.1", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)} }, nil},
+		{"IPv6", ca, "[2001:db8::1]", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP("2001:db8::1")} }, nil},
+		{"other address", ca, "192.0.2.1", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 2)} }, NameMismatch},
+		{"address as a DNS name", ca, "192.0.2.1", names("192.0.2.1"), NameMismatch},
+		{"wildcard for an address", ca, "192.0.2.1", names("*.0.2.1"), NameMismatch},
+		// RFC 5280 §6
+		{"other authority", other, "im.example.com", names("im.example.com"), UntrustedIssuer},
+		{"other authority and name", other, "im.example.com", names("a.example"), UntrustedIssuer},
+		{"expired", ca, "im.example.com", func(c *x509.Certificate) {
+			c.DNSNames, c.NotAfter = []string{"im.example.com"}, time.Now().Add(-time.Minute)
+		}, OutsideValidity},
+		{"not yet valid", ca, "im.example.com", func(c *x509.Certificate) {
+			c.DNSNames, c.NotBefore = []string{"im.example.com"}, time.Now().Add(time.Minute)
+		}, OutsideValidity},
+		{"for clients", ca, "im.example.com", func(c *x509.Certificate) {
+			c.DNSNames, c.ExtKeyUsage = []string{"im.example.com"}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}, Unacceptable},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cert, err := tc.ca.IssueWith(IssueOptions{Edit: tc.edit})
+			require.NoError(t, err)
+			c, s := shake(t, tc.domain, &ClientOptions{RootCAs: ca.Pool()}, certs(cert))
+			if tc.want == nil {
+				require.NoError(t, c.err)
+				require.NoError(t, s.err)
+				require.True(t, c.sec.Verified)
+				return
+			}
+			require.Error(t, s.err)
+			require.Zero(t, c.sec)
+			if tc.name == "NUL" {
+				require.Error(t, c.err) // crypto/x509 may not even parse it
+				return
+			}
+			var cerr *CertificateError
+			require.ErrorAs(t, c.err, &cerr)
+			for _, r := range []Reason{OutsideValidity, UntrustedIssuer, Unacceptable, NameMismatch} {
+				require.Equal(t, r == tc.want, errors.Is(c.err, r), "%s: %v", r, c.err)
+			}
+			require.Equal(t, jid.MustParse(tc.domain).Domain(), cerr.Domain)
+			require.Len(t, cerr.Chain, 1)
+			require.Equal(t, cert.Certificate[0], cerr.Chain[0].Raw)
+			require.Error(t, cerr.Cause)
+		})
+	}
+}
+
+func TestVerifyNothing(t *testing.T) {
+	p := &serverPolicy{domain: "im.example", host: "im.example", now: time.Now}
+	_, err := p.verify(nil)
+	require.ErrorIs(t, err, Unacceptable)
+}
+
+func TestUserCallbacksRunAfterThePolicy(t *testing.T) {
+	ca, other := newCA(t), newCA(t)
+	no := errors.New("not this one")
+	var ran []string
+	opts := &ClientOptions{RootCAs: ca.Pool(), Config: &tls.Config{
+		VerifyPeerCertificate: func(raw [][]byte, chains [][]*x509.Certificate) error {
+			ran = append(ran, "peer")
+			require.Len(t, raw, 1)
+			require.Len(t, chains[0], 2)
+			return nil
+		},
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			ran = append(ran, "connection")
+			require.Len(t, cs.VerifiedChains[0], 2)
+			return no
+		},
+	}}
+	c, _ := shake(t, "im.example", opts, certs(issue(t, ca, "im.example")))
+	require.ErrorIs(t, c.err, no)
+	require.Equal(t, []string{"peer", "connection"}, ran)
+
+	ran = nil
+	c, _ = shake(t, "im.example", opts, certs(issue(t, other, "im.example")))
+	require.ErrorIs(t, c.err, UntrustedIssuer)
+	require.Empty(t, ran)
+}
+
+func TestCertificateErrorText(t *testing.T) {
+	long := strings.Repeat("é\x1b", 10_000)
+	leaf := &x509.Certificate{}
+	for range 1000 {
+		leaf.DNSNames = append(leaf.DNSNames, long)
+	}
+	for _, e := range []*CertificateError{
+		{Reason: NameMismatch, Domain: long, Chain: []*x509.Certificate{leaf}, Cause: errors.New(long)},
+		{Reason: Unacceptable, Domain: long, Chain: []*x509.Certificate{leaf}, Cause: errors.New(long)},
+		{Reason: UntrustedIssuer},
+		{Reason: NameMismatch},
+		{Reason: NameMismatch, Chain: []*x509.Certificate{{}}},
+	} {
+		s := e.Error()
+		require.LessOrEqual(t, len(s), 1024)
+		require.Contains(t, s, string(e.Reason))
+		require.NotContains(t, s, "\x1b")
+	}
+	e := &CertificateError{Reason: NameMismatch, Domain: "im.example", Chain: []*x509.Certificate{{
+		DNSNames: []string{"a.example", "b.example", "c.example", "d.example", "e.example"},
+	}}}
+	require.Equal(t, `xmpp/tls: certificate does not name the domain "im.example": `+
+		`it presents "a.example", "b.example", "c.example", "d.example" and 1 more`, e.Error())
+}
+
+func TestIdentitiesAreBounded(t *testing.T) {
+	leaf := &x509.Certificate{}
+	for i := range 100_000 {
+		leaf.DNSNames = append(leaf.DNSNames, fmt.Sprintf("%d.example", i))
+		leaf.IPAddresses = append(leaf.IPAddresses, net.IPv4(1, 2, 3, 4))
+	}
+	require.Len(t, identities(leaf, maxIdentities), maxIdentities)
+	leaf.DNSNames = leaf.DNSNames[:1]
+	require.Len(t, identities(leaf, maxIdentities), maxIdentities)
+	// The subject is text for people.
+	leaf = &x509.Certificate{}
+	leaf.Subject.CommonName = "admin"
+	require.Empty(t, identities(leaf, maxIdentities))
+}
+
+func TestDevCA(t *testing.T) {
+	t.Run("keys", func(t *testing.T) {
+		ca := newCA(t)
+		for _, key := range []Key{KeyECDSA, KeyRSA, KeyEd25519} {
+			cert, err := ca.IssueWith(IssueOptions{Key: key}, "im.example")
+			require.NoError(t, err)
+			c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool()}, certs(cert))
+			require.NoError(t, c.err)
+			require.NoError(t, s.err)
+		}
+		_, err := ca.IssueWith(IssueOptions{Key: 9}, "im.example")
+		require.Error(t, err)
+	})
+	t.Run("names", func(t *testing.T) {
+		ca := newCA(t)
+		cert := issue(t, ca, "München.example", "*.bücher.example", "[2001:db8::1]", "192.0.2.1")
+		require.Equal(t, []string{"xn--mnchen-3ya.example", "*.xn--bcher-kva.example"}, cert.Leaf.DNSNames)
+		require.Len(t, cert.Leaf.IPAddresses, 2)
+		for _, bad := range []string{"", "a..b", "a/b", "*", "user@im.example", "*.*.example", strings.Repeat("a", 64) + ".example"} {
+			_, err := ca.Issue(bad)
+			require.Error(t, err, bad)
+		}
+		_, err := ca.Issue()
+		require.Error(t, err)
+	})
+	t.Run("serial numbers differ", func(t *testing.T) {
+		ca := newCA(t)
+		require.NotEqual(t, issue(t, ca, "a.example").Leaf.SerialNumber, issue(t, ca, "a.example").Leaf.SerialNumber)
+	})
+	t.Run("in a bubble", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { // the clock stands at the year 2000
+			ca := newCA(t)
+			cert := issue(t, ca, "im.example")
+			c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool()}, certs(cert))
+			require.NoError(t, c.err)
+			require.NoError(t, s.err)
+
+			for days, want := range map[int]error{29: nil, 31: OutsideValidity} {
+				later := &tls.Config{Time: func() time.Time { return time.Now().AddDate(0, 0, days) }}
+				c, _ = shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Config: later}, certs(cert))
+				require.ErrorIs(t, c.err, want)
+			}
+		})
+	})
+	t.Run("files", func(t *testing.T) {
+		ca := newCA(t)
+		dir := t.TempDir()
+		// Permissions of what is there do not stay.
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pem"), nil, 0o666))
+		require.NoError(t, ca.WriteFiles(dir, "im.example"))
+		cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+		require.NoError(t, err)
+		pem, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+		require.NoError(t, err)
+		require.Equal(t, ca.PEM(), pem)
+		pool := x509.NewCertPool()
+		require.True(t, pool.AppendCertsFromPEM(pem))
+		require.True(t, pool.Equal(ca.Pool()))
+		c, _ := shake(t, "im.example", &ClientOptions{RootCAs: pool}, certs(cert))
+		require.NoError(t, c.err)
+		info, err := os.Stat(filepath.Join(dir, "key.pem"))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Len(t, entries, 3)
+
+		require.Error(t, ca.WriteFiles(filepath.Join(dir, "missing"), "im.example"))
+		require.Error(t, ca.WriteFiles(dir))
+		if openssl, err := exec.LookPath("openssl"); err == nil {
+			out, err := exec.CommandContext(t.Context(), openssl, "verify", "-x509_strict", "-purpose", "sslserver",
+				"-verify_hostname", "im.example", "-CAfile", filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem")).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
+	})
+}
