@@ -213,20 +213,19 @@ func isTemporary(err error) bool {
 	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }
 
+// serveAsync serves a connection in a goroutine of its own.
 func (s *Server) serveAsync(ctx context.Context, nc net.Conn) {
-	// Owner: the server. Stops when the session ends, which Shutdown and Close
-	// bring about. Joined through s.wg.
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
+	c, err := s.enter(nc)
+	if err != nil {
 		nc.Close()
+		s.logger().Warn("connection refused", "error", err)
 		return
 	}
-	s.wg.Add(1)
-	s.mu.Unlock()
+	// Owner: the server. Stops when the session ends, which Shutdown and Close
+	// bring about. Joined through s.wg.
 	go func() {
-		defer s.wg.Done()
-		if err := s.ServeConn(ctx, nc); err != nil && !s.isClosing() {
+		defer s.leave(c)
+		if err := c.serve(ctx); err != nil && !s.isClosing() {
 			s.logger().Info("session ended", "error", err)
 		}
 	}()
@@ -240,8 +239,8 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		nc.Close()
 		return err
 	}
-	c := &serverConn{server: s, raw: nc}
-	if err := s.enter(c); err != nil {
+	c, err := s.enter(nc)
+	if err != nil {
 		nc.Close()
 		return err
 	}
@@ -278,23 +277,27 @@ func (s *Server) untrack(l net.Listener) {
 	delete(s.listeners, l)
 }
 
-func (s *Server) enter(c *serverConn) error {
+// enter registers a connection.
+func (s *Server) enter(nc net.Conn) (*serverConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closing:
-		return ErrServerClosed
+		return nil, ErrServerClosed
 	case len(s.conns) >= orDefault(s.MaxConnections, 20_000):
-		return fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
+		return nil, fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
 	}
+	c := &serverConn{server: s, raw: nc}
 	s.conns[c] = struct{}{}
-	return nil
+	s.wg.Add(1)
+	return c, nil
 }
 
 func (s *Server) leave(c *serverConn) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.mu.Unlock()
+	s.wg.Done()
 }
 
 // hosted reports whether the server serves a domain.

@@ -69,8 +69,7 @@ func (c *serverConn) attach(session *stream.Session) bool {
 	return true
 }
 
-// release gives up the resource and tells the account's other resources that
-// it is gone (RFC 6121 §4.5.2).
+// release gives up the resource.
 func (c *serverConn) release() {
 	c.mu.Lock()
 	r := c.resource
@@ -80,13 +79,19 @@ func (c *serverConn) release() {
 	}
 	r.session.Store(nil)
 	c.server.resources.release(r)
+	c.server.farewell(r)
+}
+
+// farewell tells an account's other resources that r is gone, if they knew of
+// it (RFC 6121 §4.5.2).
+func (s *Server) farewell(r *resource) {
 	if r.presence.Swap(nil) == nil {
 		return
 	}
 	gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
-	for _, other := range c.server.resources.of(nil, r.addr, (*resource).available) {
+	for _, other := range s.resources.of(nil, r.addr, (*resource).available) {
 		gone.To = other.addr
-		c.server.offer(other, gone)
+		s.offer(other, gone)
 	}
 }
 
@@ -163,6 +168,7 @@ func (s *Server) bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 // (RFC 6120 §4.9.3.3). It does not wait.
 func (s *Server) evict(holder *resource) {
 	session := holder.session.Swap(nil)
+	s.farewell(holder)
 	if session == nil {
 		return
 	}
@@ -176,7 +182,7 @@ func (s *Server) evict(holder *resource) {
 // stanza routes one stanza of the client, on the session's reader.
 func (c *serverConn) stanza(ctx context.Context, el *stream.Element) error {
 	if reply, ok := bind.AnswerSession(el); ok {
-		return ignoreClosed(c.session.Send(ctx, reply))
+		return ignoreClosed(c.session.Send(ctx, encoded(reply)))
 	}
 	from, err := c.sender(el)
 	if err != nil {

@@ -41,7 +41,7 @@ func enforceDomain(s string) (string, error) {
 	}
 	name = mapDomain(name)
 	if !stripped {
-		// U+3002 and its width variants are dots as well (RFC 5895 §2.4), and
+		// U+3002 and its width variants are dots as well (RFC 5895 §2, step 4), and
 		// only the mapping could tell.
 		if name = strings.TrimSuffix(name, "."); name == "" {
 			return "", fail(Domainpart, ErrEmpty, s)

@@ -191,6 +191,8 @@ func testS11(t *testing.T) {
 			func(m string) string { return m + "," + m[strings.LastIndex(m, "p="):] },
 			func(m string) string { return m[:strings.LastIndex(m, ",p=")] },
 			func(m string) string { return m[:len(m)-1] },
+			func(m string) string { return strings.Replace(m, ",p=", ",x=", 1) },
+			func(m string) string { return strings.Replace(m, ",p=", ",P=", 1) },
 			func(m string) string { return m[:strings.LastIndex(m, "p=")+2] },
 			func(string) string { return "" },
 		} {

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// countCtx counts how often it is asked, and is cancelled from a certain time on. It measures work without a clock.
+// countCtx counts how often it is asked, and is cancelled from a certain time on. It measures work without a
+// clock.
 type countCtx struct {
 	context.Context
 	asked, limit int

@@ -18,8 +18,9 @@ var randReader = rand.Reader
 // secretName matches what a value may be called that must be compared in constant time.
 var secretName = regexp.MustCompile(`(?i)proof|signature|verifier|mac$|digest|token|secret|salted|password|storedkey|serverkey|clientkey|nonce|^binding$|\.binding$|^data$`)
 
-// leakyCompares finds comparisons of secrets that take the shorter way out at the first difference: == and != between two values of which one
-// has the name of a secret (nil, literals and lengths aside), and calls of the comparing functions of bytes, slices, strings and reflect.
+// leakyCompares finds comparisons of secrets that take the shorter way out at the first difference: == and !=
+// between two values of which one has the name of a secret (nil, literals and lengths aside), and calls of the
+// comparing functions of bytes, slices, strings and reflect.
 func leakyCompares(fset *token.FileSet, file *ast.File) (found []string) {
 	text := func(e ast.Expr) string {
 		switch e := e.(type) {
@@ -124,7 +125,8 @@ func testS22(t *testing.T) {
 			require.Len(t, leakyCompares(fset, file), want, src)
 		}
 	})
-	// All lengths of all compared values, one bit off at each end: covered by S07, S11 and S18 through the exchange, here on the function.
+	// All lengths of all compared values, one bit off at each end: covered by S07, S11 and S18 through the
+	// exchange, here on the function.
 	t.Run("lengths", func(t *testing.T) {
 		for _, h := range hashes {
 			k := refDerive(h, "p", []byte("s"), 1)

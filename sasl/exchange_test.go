@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestExchange runs each mechanism against itself, with good and bad passwords, with and without an initial response.
+// TestExchange runs each mechanism against itself, with good and bad passwords, with and without an initial
+// response.
 func TestExchange(t *testing.T) {
 	for _, m := range append(Default(), Plain()) {
 		t.Run(m.Name, func(t *testing.T) {
@@ -110,7 +111,8 @@ func TestPasswordCallback(t *testing.T) {
 	}
 }
 
-// TestKeyCache: RFC 5802 §5.1: keys serve again, but never after they failed and never towards another server.
+// TestKeyCache: RFC 5802 §5.1: keys serve again, but never after they failed and never towards another
+// server.
 func TestKeyCache(t *testing.T) {
 	m := Scram(SHA256)
 	var cache MemoryKeyCache
@@ -144,9 +146,11 @@ func TestKeyCache(t *testing.T) {
 	require.Equal(t, 5, asked)
 
 	// Keys of a length that cannot be are not used.
-	cache.Put(CacheKey{"d", testUser, SHA256, testSalt, MinIterations}, ClientKeys{[]byte("x"), nil})
+	cache.Put(CacheKey{"d", testUser, SHA256, testSalt, MinIterations}, ClientKeys{[]byte("x"), make([]byte, 32)})
 	require.NoError(t, login("d", testPassword, testStore))
-	require.Equal(t, 6, asked)
+	cache.Put(CacheKey{"e", testUser, SHA256, testSalt, MinIterations}, ClientKeys{make([]byte, 32), []byte("x")})
+	require.NoError(t, login("e", testPassword, testStore))
+	require.Equal(t, 7, asked)
 
 	_, err := m.NewClient(&ClientConfig{Username: testUser, Password: "p", Cache: &cache})
 	require.ErrorIs(t, err, ErrConfig)

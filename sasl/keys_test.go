@@ -121,7 +121,7 @@ func TestKeysText(t *testing.T) {
 		require.Error(t, got.UnmarshalText([]byte(bad)), "%q", bad)
 		require.Equal(t, k, got, "unchanged on error")
 	}
-	for _, k := range []Keys{{}, {Hash: SHA1}, {Hash: "X", Salt: []byte("s"), Iterations: 4096}} {
+	for _, k := range []Keys{{}, {Hash: SHA1}, {Hash: SHA1, Iterations: 4096, StoredKey: make([]byte, 20), ServerKey: make([]byte, 20)}, {Hash: "X", Salt: []byte("s"), Iterations: 4096}} {
 		_, err := k.MarshalText()
 		require.Error(t, err)
 	}

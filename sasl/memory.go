@@ -17,16 +17,20 @@ var ErrFull = errors.New("the store is full")
 // defaultMaxAccounts bounds a MemoryStore whose owner set no bound.
 const defaultMaxAccounts = 100_000
 
-// MemoryStore is a [KeyStore] in memory, for tests, small servers and as an example. It keeps derived keys, never passwords. The zero value is
-// ready to use; set the fields before the first call. It is safe for concurrent use and must not be copied.
+// MemoryStore is a [KeyStore] in memory, for tests, small servers and as an example. It keeps derived keys,
+// never passwords. The zero value is ready to use; set the fields before the first call. It is safe for
+// concurrent use and must not be copied.
 type MemoryStore struct {
-	// Derive lists the hashes to keep keys for. Nil: SHA-1, SHA-256 and SHA-512, so that all of [Default] works.
+	// Derive lists the hashes to keep keys for. Nil: SHA-1, SHA-256 and SHA-512, so that all of [Default]
+	// works.
 	Derive []Hash
 
-	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations]. Set FakeIterations of the server to the same.
+	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations]. Set FakeIterations of the
+	// server to the same.
 	Iterations int
 
-	// Normalize brings names to the form in which they are compared, as in [ServerConfig]. Nil: names are taken as they are.
+	// Normalize brings names to the form in which they are compared, as in [ServerConfig]. Nil: names are taken
+	// as they are.
 	Normalize func(name string) (string, error)
 
 	// MaxAccounts is how many accounts the store holds; beyond, adding one fails with [ErrFull]. Zero: 100,000.
@@ -47,8 +51,9 @@ func (s *MemoryStore) Hashes() []Hash {
 	return slices.Clone(s.Derive)
 }
 
-// Set adds an account or changes its password. Each hash gets a salt of its own (XEP-0438 §4). Deriving the keys takes some milliseconds for
-// each; ctx can end it. Errors wrap [ErrUsername], [ErrPassword], [ErrIterations], [ErrRandom], [ErrFull] or the error of ctx.
+// Set adds an account or changes its password. Each hash gets a salt of its own (XEP-0438 §6.2). Deriving the
+// keys takes some milliseconds for each; ctx can end it. Errors wrap [ErrUsername], [ErrPassword],
+// [ErrIterations], [ErrRandom], [ErrFull] or the error of ctx.
 func (s *MemoryStore) Set(ctx context.Context, username, password string) error {
 	iterations := s.Iterations
 	if iterations == 0 {

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Plain returns the mechanism PLAIN (RFC 4616), which hands the password to the server. It is not part of [Default]: add it behind the
-// others, on a client only for servers that have nothing better. Both sides refuse it on a channel that is not Secure.
+// Plain returns the mechanism PLAIN (RFC 4616), which hands the password to the server. It is not part of
+// [Default]: add it behind the others, on a client only for servers that have nothing better. Both sides refuse
+// it on a channel that is not Secure.
 func Plain() Mechanism {
 	return Mechanism{
 		Name:      "PLAIN",
@@ -56,7 +57,8 @@ func (p *plainClient) Next(ctx context.Context, in []byte) (out []byte, done boo
 	if err != nil {
 		return nil, false, err
 	}
-	// RFC 4616 §2: [authzid] NUL authcid NUL passwd. None holds a NUL: names were checked, and OpaqueString refuses control characters.
+	// RFC 4616 §2: [authzid] NUL authcid NUL passwd. None holds a NUL: names were checked, and OpaqueString
+	// refuses control characters.
 	return []byte(p.cfg.AuthzID + "\x00" + p.cfg.Username + "\x00" + password), true, nil
 }
 
@@ -100,9 +102,14 @@ func (p *plainServer) Next(ctx context.Context, in []byte) (out []byte, done boo
 	if err != nil {
 		return nil, false, malformed("", err)
 	}
-	if err := p.verify(ctx, &id, password); err != nil {
+	a, err := p.cfg.lookup(ctx, id.AuthcID, p.cfg.PlainHash)
+	if err != nil {
 		return nil, false, err
 	}
+	if err := a.checkPassword(ctx, password); err != nil {
+		return nil, false, err
+	}
+	id.AuthcID = a.name
 	if err := p.cfg.authorize(ctx, id); err != nil {
 		return nil, false, err
 	}
@@ -110,15 +117,12 @@ func (p *plainServer) Next(ctx context.Context, in []byte) (out []byte, done boo
 	return nil, true, nil
 }
 
-// verify checks the password and sets the canonical name.
-func (p *plainServer) verify(ctx context.Context, id *Identity, password string) error {
-	a, err := p.cfg.lookup(ctx, id.AuthcID, p.cfg.PlainHash)
+// checkPassword compares a password as it was received with the keys of the account. Whether there is such an
+// account, and whether the password can be prepared, makes no difference to the work.
+func (a account) checkPassword(ctx context.Context, password string) error {
+	// RFC 4616 §2: if the preparation fails, verification fails. A stand-in is hashed in its place.
+	prepared, err := preparePassword(password)
 	if err != nil {
-		return err
-	}
-	// RFC 4616 §2: a password that cannot be prepared never fits. It still costs what any other does.
-	prepared, bad := preparePassword(password)
-	if bad != nil {
 		prepared = "-"
 		a.known = 0
 	}
@@ -130,7 +134,6 @@ func (p *plainServer) verify(ctx context.Context, id *Identity, password string)
 	if subtle.ConstantTimeCompare(storedKey, a.keys.StoredKey)&a.known != 1 {
 		return &Error{Condition: NotAuthorized}
 	}
-	id.AuthcID = a.name
 	return nil
 }
 

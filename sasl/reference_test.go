@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A second SCRAM, written from RFC 5802 §3 alone and sharing no code with the package, to check the package against.
+// A second SCRAM, written from RFC 5802 §3 alone and sharing no code with the package, to check the package
+// against.
 
 type refKeys struct{ client, stored, server []byte }
 
@@ -60,7 +61,8 @@ func unb64(t testing.TB, s string) []byte {
 	return b
 }
 
-// oneUser is a store with one account whose keys the reference derived; it keeps the tests at the floor of 4096 iterations.
+// oneUser is a store with one account whose keys the reference derived; it keeps the tests at the floor of 4096
+// iterations.
 type oneUser struct {
 	name string
 	keys map[Hash]Keys

@@ -50,8 +50,8 @@ func newScramClient(name string, h Hash, plus bool, c *ClientConfig) (Client, er
 		// RFC 5802 §6: a client that can bind MUST use "p" when the -PLUS variant is offered.
 		return nil, aborted("", fmt.Errorf("%w: %s is offered, and a binding available", ErrDowngrade, quote(name+plusSuffix)))
 	default:
-		// RFC 5802 §6: a client that can bind and does not see the -PLUS name MUST NOT use "n". That other -PLUS names are offered makes no
-		// difference: an attacker could have put one in that nobody knows.
+		// RFC 5802 §6: a client that can bind and does not see the -PLUS name MUST NOT use "n". That other
+		// -PLUS names are offered makes no difference: an attacker could have put one in that nobody knows.
 		flag = "y"
 	}
 	s.gs2 = flag + ","
@@ -90,7 +90,8 @@ func (s *scramClient) Next(ctx context.Context, in []byte) (out []byte, done boo
 
 // first returns the client-first-message.
 func (s *scramClient) first(in []byte) ([]byte, error) {
-	// RFC 4422 §3.3: a protocol without initial responses starts with an empty challenge. Anything else is out of turn.
+	// RFC 4422 §3.3: a protocol without initial responses starts with an empty challenge. Anything else is
+	// out of turn.
 	if len(in) != 0 {
 		return nil, aborted("the server speaks first", errGrammar)
 	}
@@ -119,7 +120,8 @@ func (s *scramClient) final(ctx context.Context, serverFirst string) ([]byte, er
 	if err != nil {
 		return nil, aborted("server-first-message", err)
 	}
-	// RFC 5802 §5.1: the client MUST verify that the nonce starts with its own. A server that adds nothing would let the exchange be replayed.
+	// RFC 5802 §5.1: the client MUST verify that the nonce starts with its own. A server that adds nothing
+	// would let the exchange be replayed.
 	if len(m.nonce) <= len(s.nonce) || !strings.HasPrefix(m.nonce, s.nonce) {
 		return nil, aborted("server-first-message", ErrNonce)
 	}

@@ -105,7 +105,8 @@ func (s *scramServer) checkFlag(m clientFirst) ([]byte, error) {
 	case !s.plus && m.flag == 'p':
 		return nil, malformed("the mechanism has no channel binding", ErrChannelBinding)
 	case m.flag == 'y' && s.cfg.plusOffered():
-		// §6: the client must have believed that there was no -PLUS, so somebody removed it from the list: MUST fail.
+		// §6: the client must have believed that there was no -PLUS, so somebody removed it from the list: MUST
+		// fail.
 		return nil, &Error{Condition: NotAuthorized, Text: "channel binding was offered", Err: ErrDowngrade}
 	case m.flag == 'p':
 		// §6: a type that the server does not support MUST fail.
@@ -129,8 +130,8 @@ func (s *scramServer) verify(ctx context.Context, msg string) ([]byte, error) {
 	if !hmac.Equal([]byte(m.nonce), []byte(s.nonce)) {
 		return nil, &Error{Condition: NotAuthorized, Err: ErrNonce}
 	}
-	// RFC 5802 §6: the server MUST always validate "c" by constructing the value itself. Comparing the base64 text
-	// leaves no room for another header, a second spelling or bytes behind the data.
+	// RFC 5802 §6: the server MUST always validate "c" by constructing the value itself. Comparing the base64
+	// text leaves no room for another header, a second spelling or bytes behind the data.
 	if !hmac.Equal([]byte(m.binding), []byte(s.binding)) {
 		return nil, &Error{Condition: NotAuthorized, Err: ErrChannelBinding}
 	}

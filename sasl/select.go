@@ -6,33 +6,37 @@ import (
 	"strings"
 )
 
-// Policy is what [Select] knows of the connection besides the mechanisms. The zero Policy is a connection without security.
+// Policy is what [Select] knows of the connection besides the mechanisms. The zero Policy is a connection
+// without security.
 type Policy struct {
-	// Bindings holds the channel bindings of this connection, most preferred first: tls-exporter, tls-unique, then
-	// tls-server-end-point is the order of their strength (XEP-0440). Nil: this client cannot bind the channel.
+	// Bindings holds the channel bindings of this connection, most preferred first: tls-exporter, tls-unique,
+	// then tls-server-end-point is the order of their strength (XEP-0440). Nil: this client cannot bind the
+	// channel.
 	Bindings []Binding
 
 	// ServerTypes holds the channel-binding types that the server announced (XEP-0440). Nil: it announced none.
 	ServerTypes []string
 
-	// RequireServerTypes refuses -PLUS mechanisms that come without an announcement of types, which XEP-0440 §3 asks of clients that
-	// use SASL2 (XEP-0388). Zero: a type is guessed.
+	// RequireServerTypes refuses -PLUS mechanisms that come without an announcement of types, which
+	// XEP-0440 §3 asks of clients that use SASL2 (XEP-0388). Zero: a type is guessed.
 	RequireServerTypes bool
 
-	// Secure says that the channel is confidential and the server's identity verified. Zero: mechanisms
-	// that reveal the password are not chosen.
+	// Secure says that the channel is confidential and the server's identity verified. Zero: mechanisms that
+	// reveal the password are not chosen.
 	Secure bool
 }
 
-// Select picks the mechanism for a client: the first of mechs, which are in order of preference, that the server offered and the
-// connection allows. A -PLUS mechanism is allowed when a channel-binding type is common to both sides, and then no SCRAM without it is; a
-// mechanism that reveals the password only when p.Secure, and then of course only if the caller listed it.
+// Select picks the mechanism for a client: the first of mechs, which are in order of preference, that the
+// server offered and the connection allows. A -PLUS mechanism is allowed when a channel-binding type is common
+// to both sides, and then no SCRAM without it is; a mechanism that reveals the password only when p.Secure, and
+// then of course only if the caller listed it.
 //
-// The Binding goes into [ClientConfig], whichever mechanism was chosen, together with offered: it is the one to use with a -PLUS
-// mechanism, and otherwise says whether the client could have used one (see [ClientConfig]).
+// The Binding goes into [ClientConfig], whichever mechanism was chosen, together with offered: it is the one to
+// use with a -PLUS mechanism, and otherwise says whether the client could have used one (see [ClientConfig]).
 //
-// Errors are *[Error]: [ErrNoMechanism] with InvalidMechanism, or with EncryptionRequired if a secure channel would help, and [ErrDowngrade] when the offer shows
-// that somebody took the stronger choices away. Do not continue with a weaker mechanism then. Select is a pure function.
+// Errors are *[Error]: [ErrNoMechanism] with InvalidMechanism, or with EncryptionRequired if a secure channel
+// would help, and [ErrDowngrade] when the offer shows that somebody took the stronger choices away. Do not
+// continue with a weaker mechanism then. Select is a pure function.
 func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, error) {
 	binding, err := p.agree(mechs, offered)
 	if err != nil {
@@ -46,12 +50,13 @@ func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, 
 	for _, m := range mechs {
 		switch {
 		case !usable(m):
-		// RFC 5802 §6: a password is not used over an unbound channel when the channel can be bound, even if mechs lists it the
-		// other way round. Mechanisms without a password (EXTERNAL) keep their place.
+		// RFC 5802 §6: a password is not used over an unbound channel when the channel can be bound, even if
+		// mechs lists it the other way round. Mechanisms without a password (EXTERNAL) keep their place.
 		case bound && !m.ChannelBinding && (m.Hash != "" || m.Plaintext):
 		case m.Plaintext && !p.Secure:
 			plaintext = true
-		// RFC 5802 §6: a client that can bind MUST use "p" here, and this one was not given the mechanism for it.
+		// RFC 5802 §6: a client that can bind MUST use "p" here, and this one was not given the mechanism for
+		// it.
 		case binding.Type != "" && slices.Contains(offered, m.Name+plusSuffix):
 		default:
 			return m, binding, nil
@@ -64,8 +69,8 @@ func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, 
 	return Mechanism{}, Binding{}, &Error{Condition: condition, Err: fmt.Errorf("%w among those offered: %s", ErrNoMechanism, quoteList(offered))}
 }
 
-// agree chooses the binding to use with a -PLUS mechanism, by the rules of XEP-0440 §3 and RFC 5802 §6. Without -PLUS in the offer, the binding
-// only says that this client has one.
+// agree chooses the binding to use with a -PLUS mechanism, by the rules of XEP-0440 §3 and RFC 5802 §6.
+// Without -PLUS in the offer, the binding only says that this client has one.
 func (p Policy) agree(mechs []Mechanism, offered []string) (Binding, error) {
 	own := slices.DeleteFunc(slices.Clone(p.Bindings), func(b Binding) bool { return !isBindingName(b.Type) || len(b.Data) == 0 })
 	canBind := slices.ContainsFunc(mechs, func(m Mechanism) bool { return m.ChannelBinding && m.NewClient != nil })
@@ -95,15 +100,16 @@ func (p Policy) agree(mechs []Mechanism, offered []string) (Binding, error) {
 			return b, nil
 		}
 	}
-	// XEP-0440 §3: MUST abort, unless the server announced tls-server-end-point, which each server has. A connection without that type (its
-	// certificate may have no hash function for it, RFC 5929 §4.1) but with another one could go on unbound, but whoever edits the list could
-	// bring that about: abort here too.
+	// XEP-0440 §3: MUST abort, unless the server announced tls-server-end-point, which each server has. A
+	// connection without that type (its certificate may have no hash function for it, RFC 5929 §4.1) but with
+	// another one could go on unbound, but whoever edits the list could bring that about: abort here too.
 	return Binding{}, downgrade("no announced channel-binding type fits this connection: " + quoteList(p.ServerTypes))
 }
 
 // guess chooses a type where the server announced none.
 func (p Policy) guess(own []Binding) Binding {
-	// RFC 5802 §6.1: the default is tls-unique; RFC 9266 §3: from TLS 1.3 on, where there is none, it is tls-exporter.
+	// RFC 5802 §6.1: the default is tls-unique; RFC 9266 §3: from TLS 1.3 on, where there is none, it is
+	// tls-exporter.
 	for _, typ := range []string{TLSUnique, TLSExporter} {
 		if i := slices.IndexFunc(own, func(b Binding) bool { return b.Type == typ }); i >= 0 {
 			return own[i]

@@ -10,20 +10,36 @@ import (
 
 // A KeyStore gives a server the keys of its accounts. Implementations must be safe for concurrent use.
 type KeyStore interface {
-	// Keys returns the keys of the account for one hash, and the canonical name of the account; an empty one means the name
-	// that was asked for. The caller does not change the slices in Keys.
+	// Keys returns the keys of the account for one hash, and the canonical name of the account; an empty one
+	// means the name that was asked for. The caller does not change the slices in Keys.
 	//
-	// The name is what [ServerConfig.Normalize] returned, valid UTF-8 and not empty, and otherwise whatever the client sent. For a name without an
-	// account, or an account without keys for this hash, the error is or wraps [ErrUnknownUser]; the canonical name then
-	// chooses the made-up salt. Take the same time in both cases. An [*Error] is passed on to the client at once, and so tells that the
-	// account exists; [ServerConfig.Authorize] is the better place. Other errors become TemporaryAuthFailure.
+	// The name is what [ServerConfig.Normalize] returned, valid UTF-8 and not empty, and otherwise whatever the
+	// client sent. For a name without an account, or an account without keys for this hash, the error is or
+	// wraps [ErrUnknownUser]; the canonical name then chooses the made-up salt. Take the same time in both
+	// cases. An [*Error] is passed on to the client at once, and so tells that the account exists;
+	// [ServerConfig.Authorize] is the better place. Other errors become TemporaryAuthFailure.
 	Keys(ctx context.Context, username string, hash Hash) (keys Keys, canonical string, err error)
 }
 
-// ForStore returns those of the mechanisms that a server with this store can offer, in the same order. A mechanism for whose hash the accounts have no keys would
-// fail for everybody who picks it. A store tells by a method Hashes() []Hash; one without it is taken to have keys for all.
+// A hashLister is a KeyStore that tells for which hashes each account has keys.
+type hashLister interface{ Hashes() []Hash }
+
+// plainHash chooses the hash to verify PLAIN logins with: SHA-256, unless the store tells that it has others
+// only.
+func plainHash(store KeyStore) Hash {
+	if s, ok := store.(hashLister); ok {
+		if hashes := s.Hashes(); len(hashes) > 0 && !slices.Contains(hashes, SHA256) {
+			return hashes[0]
+		}
+	}
+	return SHA256
+}
+
+// ForStore returns those of the mechanisms that a server with this store can offer, in the same order. A
+// mechanism for whose hash the accounts have no keys would fail for everybody who picks it. A store tells by a
+// method Hashes() []Hash; one without it is taken to have keys for all.
 func ForStore(mechs []Mechanism, store KeyStore) []Mechanism {
-	s, ok := store.(interface{ Hashes() []Hash })
+	s, ok := store.(hashLister)
 	if !ok {
 		return slices.Clone(mechs)
 	}
@@ -33,15 +49,16 @@ func ForStore(mechs []Mechanism, store KeyStore) []Mechanism {
 	})
 }
 
-// processSecret is the FakeSecret of those who configure none: made on first use, the same until the process ends.
-var processSecret = sync.OnceValues(func() ([]byte, error) {
+// processSecret is the FakeSecret of those who configure none: made on first use, the same until the process
+// ends.
+var processSecret = sync.OnceValue(func() []byte {
 	secret := make([]byte, 32)
-	_, err := rand.Read(secret)
-	return secret, err
+	rand.Read(secret) // ends the program rather than fail
+	return secret
 })
 
-// fakeKeys makes up keys for a name without an account. The same secret and name give the same salt, so that asking twice tells
-// nothing; the keys are hashes of a secret, so that no proof fits them.
+// fakeKeys makes up keys for a name without an account. The same secret and name give the same salt, so that
+// asking twice tells nothing; the keys are hashes of a secret, so that no proof fits them.
 func fakeKeys(secret []byte, h Hash, name string, iterations int) Keys {
 	part := func(label string) []byte {
 		// Lengths before names keep any two inputs apart.

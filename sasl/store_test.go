@@ -61,6 +61,16 @@ func TestUnknownUser(t *testing.T) {
 		proof, _ := refProof(SHA1, refDerive(SHA1, testPassword, []byte(testSalt), 4096), "n=nobody,r=abc,"+challenge+",c=biws,"+r)
 		fail(t, x, "c=biws,"+r+",p="+proof, NotAuthorized)
 	})
+	t.Run("password for the made-up keys", func(t *testing.T) {
+		a := account{keys: testStore.keys[SHA1], known: 1}
+		require.NoError(t, a.checkPassword(t.Context(), testPassword))
+		a.known = 0
+		require.ErrorIs(t, a.checkPassword(t.Context(), testPassword), NotAuthorized)
+		// Nor does a password that cannot be prepared fit an account whose password is the stand-in.
+		a = account{keys: newOneUser(testUser, "-", testSalt, MinIterations).keys[SHA1], known: 1}
+		require.NoError(t, a.checkPassword(t.Context(), "-"))
+		require.ErrorIs(t, a.checkPassword(t.Context(), "\x01"), NotAuthorized)
+	})
 	t.Run("stable within the process", func(t *testing.T) {
 		cfg := config()
 		cfg.FakeSecret = nil
@@ -139,6 +149,24 @@ func TestStoreAnswers(t *testing.T) {
 	t.Run("wrapped ErrUnknownUser", func(t *testing.T) {
 		cfg := &ServerConfig{Store: storeFunc(func() (Keys, string, error) { return Keys{}, "", fmt.Errorf("x: %w", ErrUnknownUser) })}
 		send(t, newServer(t, Scram(SHA1), cfg), []byte("n,,n=user,r=abc"))
+	})
+	t.Run("cancelled while authorizing", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg := &ServerConfig{Store: testStore, Secure: true, Authorize: func(ctx context.Context, _ Identity) error {
+			cancel()
+			return ctx.Err()
+		}}
+		s := newServer(t, Plain(), cfg)
+		_, done, err := s.Next(ctx, []byte("\x00user\x00pencil"))
+		require.ErrorIs(t, err, TemporaryAuthFailure)
+		require.ErrorIs(t, err, context.Canceled)
+		require.False(t, done)
+	})
+	t.Run("PLAIN with a store that has no SHA-256", func(t *testing.T) {
+		store := &MemoryStore{Derive: []Hash{SHA512, SHA1}, Iterations: MinIterations}
+		require.NoError(t, store.Set(t.Context(), testUser, testPassword))
+		cfg := &ServerConfig{Store: store, Secure: true}
+		require.NoError(t, run(t, newClient(t, Plain(), clientConfig()), newServer(t, Plain(), cfg)))
 	})
 	t.Run("no store", func(t *testing.T) {
 		for _, cfg := range []*ServerConfig{nil, {}, {Secure: true}} {

@@ -57,7 +57,8 @@ func publishedVectors(t testing.TB) []vector {
 	}}
 }
 
-// crossVectors are exchanges whose messages the reference computes: all hashes, all flags, escapes and characters that need preparation.
+// crossVectors are exchanges whose messages the reference computes: all hashes, all flags, escapes and
+// characters that need preparation.
 func crossVectors() []vector {
 	var vs []vector
 	for _, h := range hashes {
@@ -137,7 +138,8 @@ func testS01(t *testing.T) {
 			})
 		}
 	})
-	// The client of XEP-0474's example adds an extension of its own, "x=", which this client does not send: the computation alone.
+	// The client of XEP-0474's example adds an extension of its own, "x=", which this client does not send: the
+	// computation alone.
 	t.Run("XEP-0474", func(t *testing.T) {
 		const nonce = "12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6a09117a6-ac50-4f2f-93f1-93799c2bddf6"
 		keys, err := DeriveKeys(t.Context(), SHA1, "pencil", unb64(t, "QSXCR+Q6sek8bf92"), 4096)

@@ -168,8 +168,20 @@ func (c *Conn) attach(t transport) {
 	// Abort. Joined through l.read.
 	go func() {
 		defer close(l.read)
-		c.detached(t, t.Serve(func(el *stream.Element) error { return c.receive(l, el) }))
+		err := t.Serve(func(el *stream.Element) error { return c.receive(l, el) })
+		if errors.Is(err, ErrBusy) && c.isClosing() {
+			// Close was quicker than this goroutine, and the session reads up
+			// to the peer's closing tag by itself.
+			<-t.Done()
+		}
+		c.detached(t, err)
 	}()
+}
+
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // detached is called when the reader of a session has ended, with what its Serve
@@ -179,8 +191,9 @@ func (c *Conn) detached(t transport, result error) {
 	if err == nil { // somebody else reads the session, so we never will
 		err = &stream.ClosedError{Cause: result}
 	}
+	clean := errors.Is(err, stream.ErrLocalClosed) || errors.Is(err, stream.ErrPeerClosed)
 	c.mu.Lock()
-	c.err, c.clean = err, result == nil
+	c.err, c.clean = err, clean
 	c.calls.fail(fmt.Errorf("stanza: waiting for a reply: %w", err))
 	c.mu.Unlock()
 	close(c.done)

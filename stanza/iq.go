@@ -1,6 +1,8 @@
 package stanza
 
 import (
+	"sync/atomic"
+
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -27,6 +29,9 @@ type IQ struct {
 	// Error is what is wrong, in an IQ of type [ErrorIQ], where it is never nil
 	// after decoding; in others it is nil.
 	Error *Error
+
+	// kept, if not nil, is set by Clone: whoever keeps a request answers it.
+	kept *atomic.Bool
 }
 
 // IQType is the type attribute of an IQ (RFC 6120 §8.2.3 rule 2).
@@ -66,12 +71,14 @@ func (q *IQ) Element() *stream.Element {
 // Clone returns a deep copy that does not depend on the memory of the stream. A
 // payload that is not an element is shared.
 func (q *IQ) Clone() *IQ {
-	c := &IQ{
+	if q.kept != nil {
+		q.kept.Store(true)
+	}
+	return &IQ{
 		ID: q.ID, To: q.To, From: q.From, Type: q.Type, Lang: q.Lang,
 		Payload: clonePayload(q.Payload),
 		Error:   q.Error.Clone(),
 	}
-	return c
 }
 
 func (q *IQ) clone() Stanza { return q.Clone() }

@@ -17,8 +17,8 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 	if KindOf(name) != IQKind {
 		return notStanza(el, "iq")
 	}
-	var r room
-	g := gather{r.buf[:0], r.cuts[:0]}
+	g := newGather()
+	defer g.release()
 	typ, _ := g.head(el)
 	switch string(typ) {
 	case "get":
@@ -47,9 +47,9 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 	if q.Type == ErrorIQ && q.Error == nil {
 		q.Error = missingError()
 	}
-	err := q.fill(&g)
+	err := q.fill(g)
 	if err == nil {
-		err = q.rules(&g, name.Space, payload, children)
+		err = q.rules(g, name.Space, payload, children)
 	}
 	if err != nil {
 		return err

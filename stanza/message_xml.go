@@ -19,8 +19,8 @@ func (m *Message) DecodeElement(el *stream.Element) error {
 	if KindOf(name) != MessageKind {
 		return notStanza(el, "message")
 	}
-	var r room
-	g := gather{r.buf[:0], r.cuts[:0]}
+	g := newGather()
+	defer g.release()
 	typ, _ := g.head(el)
 	m.Type = messageType(typ)
 	m.source = el
@@ -50,7 +50,7 @@ func (m *Message) DecodeElement(el *stream.Element) error {
 	if m.Type == ErrorMessage && m.Error == nil {
 		m.Error = missingError()
 	}
-	return m.fill(&g)
+	return m.fill(g)
 }
 
 // fill gives m the strings of g.

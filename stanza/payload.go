@@ -45,6 +45,8 @@ func XML(v any) Payload { return xmlPayload{v} }
 
 type xmlPayload struct{ v any }
 
+func (p xmlPayload) AppendXML(dst []byte) ([]byte, error) { return stream.AppendMarshal(dst, p.v) }
+
 // payloads yields the children of a message or presence that are payloads; of
 // nil it yields nothing.
 func payloads(source *stream.Element) iter.Seq[*stream.Element] {

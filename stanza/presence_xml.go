@@ -25,8 +25,8 @@ func (p *Presence) DecodeElement(el *stream.Element) error {
 	if KindOf(name) != PresenceKind {
 		return notStanza(el, "presence")
 	}
-	var r room
-	g := gather{r.buf[:0], r.cuts[:0]}
+	g := newGather()
+	defer g.release()
 	typ, hasType := g.head(el)
 	p.source = el
 	typeErr := p.setType(typ, hasType)
@@ -58,7 +58,7 @@ func (p *Presence) DecodeElement(el *stream.Element) error {
 	if p.Type == ErrorPresence && p.Error == nil {
 		p.Error = missingError()
 	}
-	if err := p.fill(&g); err != nil {
+	if err := p.fill(g); err != nil {
 		return err
 	}
 	return typeErr

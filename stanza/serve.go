@@ -280,7 +280,7 @@ func (c *Conn) report(ctx context.Context, st Stanza, err error) {
 	}
 	attrs := []slog.Attr{
 		slog.String("kind", st.Kind().String()),
-		slog.String("from", quoteCapped(st.Head().From.String(), errorPartBytes)),
+		slog.String("from", st.Head().From.Bare().String()),
 		slog.Any("error", err),
 	}
 	var p *stream.PanicError

@@ -20,16 +20,15 @@ type lanes struct {
 	wg      sync.WaitGroup
 	workers int // started; only the dispatching goroutine looks
 
-	mu      sync.Mutex
-	busy    map[jid.JID]*lane // lanes with a worker, by bare peer
-	stopped bool              // begin nothing any more
+	mu   sync.Mutex
+	busy map[jid.JID]*lane // lanes with a worker, by bare peer
 }
 
 // lane is a peer whose stanzas a worker is handling.
 type lane struct {
-	peer    jid.JID
-	current *entry
-	waiting []*entry // what came meanwhile, in order
+	peer        jid.JID
+	current     *entry
+	first, last *entry // what came meanwhile, in order
 }
 
 // serveLanes takes entries and hands them to lanes. What waits in a lane still
@@ -37,7 +36,9 @@ type lane struct {
 func (c *Conn) serveLanes(ctx context.Context, h Handler) (err error) {
 	l := &lanes{c: c, ctx: ctx, h: h, ready: make(chan *lane), busy: make(map[jid.JID]*lane)}
 	defer func() {
-		l.stop(err != errEnded && ctx.Err() != nil)
+		if left := l.stop(); left && err == errEnded {
+			err = ctxError(ctx)
+		}
 	}()
 	for {
 		e, err := c.take(ctx)
@@ -59,13 +60,19 @@ func (l *lanes) join(e *entry) *lane {
 	peer := l.c.link.Load().who.peer(e.st)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ln := l.busy[peer]; ln != nil {
-		ln.waiting = append(ln.waiting, e)
-		return nil
+	ln := l.busy[peer]
+	switch {
+	case ln == nil:
+		ln = &lane{peer: peer, current: e}
+		l.busy[peer] = ln
+		return ln
+	case ln.last == nil:
+		ln.first = e
+	default:
+		ln.last.next = e
 	}
-	ln := &lane{peer: peer, current: e}
-	l.busy[peer] = ln
-	return ln
+	ln.last = e
+	return nil
 }
 
 // start gives a lane to a worker. It waits for one when the bound is reached,
@@ -87,78 +94,79 @@ func (l *lanes) start(ln *lane) bool {
 	case l.ready <- ln:
 		return true
 	case <-l.ctx.Done():
-		l.mu.Lock()
-		ln.waiting = slices.Insert(ln.waiting, 0, ln.current)
-		l.mu.Unlock()
 		return false
 	}
 }
 
 // work is a worker: it handles the stanzas of one lane after the other.
 func (l *lanes) work(ln *lane) {
-	returned := false
 	defer func() {
-		// A handler ended this goroutine with runtime.Goexit, as t.FailNow
-		// does. Its stanza is done with, and the work goes on in another one.
-		if !returned && l.next(ln) {
-			l.wg.Go(func() { l.work(ln) })
-		} else if !returned {
-			l.wg.Go(l.workOn)
-		}
-	}()
-	l.drain(ln)
-	returned = true
-	l.workOn()
-}
-
-// workOn handles lanes until there are no more.
-func (l *lanes) workOn() {
-	for ln := range l.ready {
-		l.drain(ln)
-	}
-}
-
-// drain handles what is in a lane until that is empty.
-func (l *lanes) drain(ln *lane) {
-	for {
-		l.c.handle(l.ctx, l.h, ln.current)
-		if !l.next(ln) {
+		if ln == nil {
 			return
 		}
+		// A handler has ended this goroutine, as t.FailNow does. Its stanza is
+		// done with, and the work goes on in another goroutine.
+		rest := ln
+		if !l.next(rest) {
+			rest = nil
+		}
+		l.wg.Go(func() { l.work(rest) })
+	}()
+	for {
+		for ln != nil {
+			l.c.handle(l.ctx, l.h, ln.current)
+			if !l.next(ln) {
+				ln = nil
+			}
+		}
+		more, ok := <-l.ready
+		if !ok {
+			return
+		}
+		ln = more
 	}
 }
 
-// next moves a lane on to its next entry. It reports false, and the lane has no
-// worker any more, if there is none.
+// next moves a lane on to its next entry. It reports false if there is none, or
+// if it is to be left; the lane has no worker any more then.
 func (l *lanes) next(ln *lane) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped || len(ln.waiting) == 0 {
-		ln.current = nil
-		if len(ln.waiting) == 0 {
-			delete(l.busy, ln.peer)
-		}
+	ln.current = nil
+	e := ln.first
+	switch {
+	case e == nil:
+		delete(l.busy, ln.peer)
+		return false
+	case l.ctx.Err() != nil:
 		return false
 	}
-	ln.current = ln.waiting[0]
-	ln.waiting = slices.Delete(ln.waiting, 0, 1)
+	if ln.first = e.next; ln.first == nil {
+		ln.last = nil
+	}
+	e.next = nil
+	ln.current = e
 	return true
 }
 
-// stop waits for the workers. If they are to leave the rest, what waits in the
-// lanes goes back to the queue in the order in which it came.
-func (l *lanes) stop(leave bool) {
-	l.mu.Lock()
-	l.stopped = leave
-	l.mu.Unlock()
+// stop waits for the workers, which begin nothing more once ctx has ended. What
+// they have left goes back to the queue in the order in which it came; stop
+// reports whether there was any.
+func (l *lanes) stop() bool {
 	close(l.ready)
 	l.wg.Wait()
 	var rest []*entry
 	for _, ln := range l.busy {
-		rest = append(rest, ln.waiting...)
+		if ln.current != nil { // start could not give it to a worker
+			rest = append(rest, ln.current)
+		}
+		for e := ln.first; e != nil; e = e.next {
+			rest = append(rest, e)
+		}
 	}
 	slices.SortFunc(rest, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
 	l.c.mu.Lock()
 	l.c.queue.putBack(rest)
 	l.c.mu.Unlock()
+	return len(rest) > 0
 }

@@ -298,15 +298,15 @@ func tagNameEnd(tag []byte) int {
 
 // rawAttr returns the next attribute of a valid start tag from i on: its
 // qualified name, its value with the quotation marks, and the index after it.
-// The name is nil when there is none.
+// The name is nil when there is none. The tag may stop after an attribute.
 func rawAttr(tag []byte, i int) (name, value []byte, next int) {
 	skip := func() {
-		for class[tag[i]]&cSpace != 0 {
+		for i < len(tag) && class[tag[i]]&cSpace != 0 {
 			i++
 		}
 	}
 	skip()
-	if tag[i] == '>' || tag[i] == '/' {
+	if i == len(tag) || tag[i] == '>' || tag[i] == '/' {
 		return nil, nil, i
 	}
 	from := i

@@ -114,6 +114,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) (*Sessio
 		s.local, s.remote = s.remote, s.local
 	}
 	s.sc.setLimits(n.limits)
+	s.sc.release()
 	s.out = outbox{
 		conn: n.conn, limit: n.limits.OutboundBytes, timeout: writeTimeout, trace: n.trace,
 		failed: s.end,

@@ -280,7 +280,7 @@ func (t *Tokenizer) window(b []byte) []byte {
 // more is the result when the input ends, or the limit is reached, before the
 // token does.
 func (t *Tokenizer) more() (Kind, error) {
-	if len(t.buf)-t.item >= t.lim.ElementBytes {
+	if t.ready && len(t.buf)-t.item >= t.lim.ElementBytes {
 		// RFC 6120 §4.9.3.14
 		return t.fail(PolicyViolation, "element larger than %d octets", t.lim.ElementBytes)
 	}

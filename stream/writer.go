@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -165,29 +166,47 @@ func (w *Writer) Lang(lang string) {
 
 // AttrNS writes an attribute in a namespace, under a prefix of the writer's
 // choice. For an empty Space it is [Writer.Attr].
-func (w *Writer) AttrNS(name Name, value string) {
+func (w *Writer) AttrNS(name Name, text string) {
 	if name.Space == "" {
-		w.Attr(name.Local, value)
+		w.Attr(name.Local, text)
 		return
 	}
 	if !validName(name.Local) {
 		w.fail(fmt.Errorf("%w: attribute %s", ErrName, quoteCapped(name.Local, 64)))
 	}
 	if name.Space == NSXML {
-		w.attr("xml", name.Local, value)
+		w.attr("xml", name.Local, text)
 		return
 	}
 	if w.err != nil {
 		return
 	}
-	// Each gets a prefix of its own; the tokenizer of the peer finds the same
-	// attribute twice, and so does attr below for all but this rare case.
+	if !w.tagOpen() {
+		return
+	}
+	// A namespace has one prefix in a tag, so that an attribute written twice
+	// is found like any other.
+	quoted, err := AppendEscapedAttr([]byte{'\''}, name.Space)
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	quoted = append(quoted, '\'')
+	for i := w.attrs; ; {
+		decl, value, next := rawAttr(w.buf, i)
+		if decl == nil {
+			break
+		}
+		if p, ok := bytes.CutPrefix(decl, []byte("xmlns:")); ok && bytes.Equal(value, quoted) {
+			w.attr(string(p), name.Local, text)
+			return
+		}
+		i = next
+	}
 	w.foreign++
 	prefix := "a" + strconv.Itoa(w.foreign)
-	if w.tagOpen() {
-		w.declare(prefix, name.Space)
-		w.attr(prefix, name.Local, value)
-	}
+	w.declare(prefix, name.Space)
+	w.attr(prefix, name.Local, text)
 }
 
 // tagOpen reports whether an attribute can be written.
@@ -209,8 +228,8 @@ func (w *Writer) attr(prefix, local, value string) {
 	}
 	w.buf = append(w.buf, local...)
 	name := w.buf[at+1:]
-	for i, tag := w.attrs, append(w.buf[:at:at], '>'); ; {
-		other, _, next := rawAttr(tag, i)
+	for i := w.attrs; ; {
+		other, _, next := rawAttr(w.buf[:at], i)
 		if other == nil {
 			break
 		}

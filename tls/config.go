@@ -12,7 +12,7 @@ import (
 var ErrConfig = errors.New("xmpp/tls: unusable options")
 
 // ErrInsecureConfig is wrapped, beside [ErrConfig], when a base tls.Config asks
-// for less security than this package provides: InsecureSkipVerify, a version
+// for less security than this package provides: no verification, a version
 // below TLS 1.2, a weak cipher suite, renegotiation.
 var ErrInsecureConfig = errors.New("xmpp/tls: the tls.Config weakens security")
 
@@ -74,7 +74,7 @@ func refuseInsecure(base *tls.Config) error {
 	what := ""
 	switch {
 	case skipsVerification(base):
-		what = "InsecureSkipVerify"
+		what = "certificates would not be verified"
 	case base.MinVersion != 0 && base.MinVersion < tls.VersionTLS12:
 		what = "MinVersion below TLS 1.2"
 	case base.MaxVersion != 0 && base.MaxVersion < tls.VersionTLS12:

@@ -32,7 +32,8 @@ type ServerOptions struct {
 	AllowPlain bool
 
 	// Retries is how many attempts may follow a failed one on a stream, from 2 to 5 (RFC 6120 §6.4.5). Zero means 3. One
-	// attempt more ends the stream with policy-violation.
+	// attempt more ends the stream with policy-violation. A mechanism with channel binding is not tried twice on one
+	// connection (RFC 9266 §4.1): its second attempt ends the stream at once.
 	Retries int
 
 	// Authorize is called when the credentials of account have been verified, and decides whether it may come in and act as
@@ -61,8 +62,8 @@ func (o ServerOptions) Format(f fmt.State, _ rune) {
 var ErrOptions = errors.New("auth: unusable options")
 
 // Server returns the feature with which a receiving entity authenticates clients. The options are copied; it is safe for
-// concurrent use by any number of streams. Options that cannot be used make every stream fail with an error that wraps
-// [ErrOptions].
+// concurrent use by any number of streams. Options that cannot be used end every stream with internal-server-error, and with an
+// error that wraps [ErrOptions] on this side; see [ServerOptions.Validate].
 //
 // The identity of a stream that has authenticated is the bare JID of the account at the stream's domain, with the localpart
 // prepared by package jid: names that prepare to the same localpart are one account, and Store is asked for that localpart. A client
@@ -88,14 +89,19 @@ func Server(opts *ServerOptions) stream.Feature {
 	}
 }
 
-// check reports options that cannot be used.
-func (o *ServerOptions) check() error {
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server calls it when it starts, rather
+// than learn from its first client.
+func (o *ServerOptions) Validate() error {
 	switch {
-	case o.Store == nil && o.StoreFor == nil:
+	case o == nil || o.Store == nil && o.StoreFor == nil:
 		return fmt.Errorf("%w: neither Store nor StoreFor", ErrOptions)
 	// RFC 6120 §6.4.5: at least 2 and no more than 5.
-	case o.Retries < 2 || o.Retries > 5:
+	case o.Retries != 0 && (o.Retries < 2 || o.Retries > 5):
 		return fmt.Errorf("%w: Retries is %d, not from 2 to 5", ErrOptions, o.Retries)
+	case o.FakeIterations != 0 && o.FakeIterations < sasl.MinIterations:
+		return fmt.Errorf("%w: FakeIterations is %d, the least is %d", ErrOptions, o.FakeIterations, sasl.MinIterations)
+	case o.PlainHash != "" && !o.PlainHash.Available():
+		return fmt.Errorf("%w: PlainHash %q is not available", ErrOptions, o.PlainHash)
 	}
 	return nil
 }
@@ -104,8 +110,8 @@ func (o *ServerOptions) check() error {
 func (o *ServerOptions) advertise(n *stream.Negotiation, w *stream.Writer) error {
 	// Before anything is read: the trace must not show even what a client should not have sent.
 	n.Secrets(secretNames()...)
-	if err := o.check(); err != nil {
-		return err
+	if err := o.Validate(); err != nil {
+		return &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	r := o.rules(n)
 	if r.secured {
@@ -119,8 +125,8 @@ type exchangeKey struct{}
 
 // accept implements stream.Feature.Accept.
 func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-	if err := o.check(); err != nil {
-		return stream.Outcome{}, err
+	if err := o.Validate(); err != nil {
+		return stream.Outcome{}, &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	x, ok := n.Value(exchangeKey{}).(*serverExchange)
 	if !ok {

@@ -14,7 +14,8 @@ type request struct {
 
 // isRequest reports whether an element is an attempt to bind: an IQ, not an answer, that holds a <bind/>.
 func isRequest(el *stream.Element) bool {
-	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) {
+	// RFC 6120 §4.8.5: a stanza has no prefix; the stream knows what to say about one that has.
+	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) || el.Prefix() != "" {
 		return false
 	}
 	// RFC 6120 §8.2.3 rule 4: answers are never answered.

@@ -43,8 +43,8 @@ type ServerOptions struct {
 var ErrOptions = errors.New("bind: unusable options")
 
 // Server returns the feature with which a receiving entity lets clients bind a resource. The options are copied; it is safe for
-// concurrent use by any number of streams. Options that cannot be used make every stream fail with an error that wraps
-// [ErrOptions].
+// concurrent use by any number of streams. Options that cannot be used end every stream with internal-server-error, and with an
+// error that wraps [ErrOptions] on this side; see [ServerOptions.Validate].
 func Server(opts *ServerOptions) stream.Feature {
 	var o ServerOptions
 	if opts != nil {
@@ -68,10 +68,11 @@ func Generate(account jid.JID) (jid.JID, error) {
 	return account.WithResource(rand.Text())
 }
 
-// check reports options that cannot be used.
-func (o *ServerOptions) check() error {
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server calls it when it starts, rather
+// than learn from its first client.
+func (o *ServerOptions) Validate() error {
 	// RFC 6120 §7.7.3: at least 5 and no more than 10.
-	if o.Retries < 5 || o.Retries > 10 {
+	if o != nil && o.Retries != 0 && (o.Retries < 5 || o.Retries > 10) {
 		return fmt.Errorf("%w: Retries is %d, not from 5 to 10", ErrOptions, o.Retries)
 	}
 	return nil
@@ -79,8 +80,8 @@ func (o *ServerOptions) check() error {
 
 // advertise implements stream.Feature.Advertise.
 func (o *ServerOptions) advertise(_ *stream.Negotiation, w *stream.Writer) error {
-	if err := o.check(); err != nil {
-		return err
+	if err := o.Validate(); err != nil {
+		return &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	w.Start(bindName)
 	w.End()
@@ -95,8 +96,8 @@ type failedKey struct{}
 
 // accept implements stream.Feature.Accept.
 func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-	if err := o.check(); err != nil {
-		return stream.Outcome{}, err
+	if err := o.Validate(); err != nil {
+		return stream.Outcome{}, &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	failed, _ := n.Value(failedKey{}).(int)
 	if failed > o.Retries {

@@ -1,0 +1,259 @@
+package xmpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// encoded is a stanza that is XML already.
+type encoded []byte
+
+// AppendXML implements stream.Appender.
+func (e encoded) AppendXML(dst []byte) ([]byte, error) { return append(dst, e...), nil }
+
+// rewritten is a stanza on its way through: the bytes that came in, with a new
+// start tag.
+type rewritten struct {
+	el  *stream.Element
+	set []stream.AttrSet
+}
+
+// AppendXML implements stream.Appender.
+func (r rewritten) AppendXML(dst []byte) ([]byte, error) {
+	return r.el.AppendRewritten(dst, stream.NSClient, r.set...)
+}
+
+var (
+	nameFrom = stream.Name{Local: "from"}
+	nameLang = stream.Name{Space: stream.NSXML, Local: "lang"}
+)
+
+// route decides about a stanza of a client and carries the decision out. An
+// error ends the session of the client.
+func (s *Server) route(ctx context.Context, c *serverConn, from jid.JID, el *stream.Element) error {
+	st, err := describe(from, el)
+	if err != nil {
+		return s.bounce(ctx, c, from, el, err)
+	}
+	if st.kind == stanza.PresenceKind && st.to.IsZero() {
+		c.resource.announce(st.typ, el)
+	}
+	var room [8]*resource
+	r := route(st, s.hosted, &s.resources, room[:0])
+	switch r.verdict {
+	case deliver:
+		out := rewritten{el, []stream.AttrSet{{Name: nameFrom, Value: from.String()}}}
+		// RFC 6120 §4.7.4: the language of the stream is lost with the stream.
+		if lang := c.session.Header().Lang; lang != "" && el.Lang() == "" {
+			out.set = append(out.set, stream.AttrSet{Name: nameLang, Value: lang})
+		}
+		for _, to := range r.to {
+			if err := s.offer(to, out); err != nil && len(r.to) == 1 {
+				return s.bounce(ctx, c, from, el, stanza.RecipientUnavailable)
+			}
+		}
+	case serve:
+		return s.handle(ctx, c, from, el)
+	case bounce:
+		return s.bounce(ctx, c, from, el, r.condition)
+	}
+	return nil
+}
+
+// describe reads what routing depends on. An error is the answer to the sender.
+func describe(from jid.JID, el *stream.Element) (routed, error) {
+	st := routed{kind: stanza.KindOf(el.Name()), typ: el.Attr("type"), from: from}
+	var err error
+	if st.to, err = el.To(); err != nil {
+		// RFC 6120 §8.3.3.8.
+		return st, stanza.JIDMalformed
+	}
+	switch st.kind {
+	case stanza.MessageKind:
+		switch stanza.MessageType(st.typ) {
+		case stanza.ChatMessage, stanza.GroupChatMessage, stanza.HeadlineMessage, stanza.ErrorMessage:
+		default:
+			// RFC 6121 §5.2.2: none and unknown ones are normal.
+			st.typ = string(stanza.NormalMessage)
+		}
+	case stanza.IQKind:
+		return st, checkIQ(st.typ, el)
+	}
+	return st, nil
+}
+
+// checkIQ holds a request against the rules of RFC 6120 §8.2.3.
+func checkIQ(typ string, el *stream.Element) error {
+	if _, ok := el.AttrBytes("id"); !ok {
+		return stanza.BadRequest
+	}
+	switch typ {
+	case "get", "set":
+		children := 0
+		for range el.Children() {
+			children++
+		}
+		if children != 1 {
+			return stanza.BadRequest
+		}
+	case "result", "error":
+	default:
+		return stanza.BadRequest
+	}
+	return nil
+}
+
+// announce keeps what undirected presence says about availability (RFC 6121
+// §4.2.2, §4.4.2, §4.5.2).
+func (r *resource) announce(typ string, el *stream.Element) {
+	switch typ {
+	case "":
+		p := &availability{}
+		if c, ok := el.Child(stream.Name{Space: stream.NSClient, Local: "priority"}); ok {
+			// RFC 6121 §4.7.2.3: an integer from -128 to +127. Anything else
+			// counts as none.
+			if n, err := strconv.ParseInt(strings.Trim(c.Text(), " \t\r\n"), 10, 8); err == nil {
+				p.priority = int8(n)
+			}
+		}
+		r.presence.Store(p)
+	case "unavailable":
+		r.presence.Store(nil)
+	}
+}
+
+// offer queues a stanza for a resource. It does not wait: a client that takes
+// nothing any more must not hold up those who write to it. When its queue is
+// full its session is ended (RFC 6120 §4.9.3.17).
+func (s *Server) offer(to *resource, st stream.Appender) error {
+	session := to.session.Load()
+	if session == nil {
+		return errGone
+	}
+	err := session.TrySend(st)
+	if errors.Is(err, stream.ErrFull) && to.session.CompareAndSwap(session, nil) {
+		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
+	}
+	return err
+}
+
+// errGone is the error of writing to a resource without a session.
+var errGone = errors.New("xmpp: resource has no session")
+
+// bounce returns an error to the sender of a stanza.
+func (s *Server) bounce(ctx context.Context, c *serverConn, from jid.JID, el *stream.Element, err error) error {
+	return c.session.Send(ctx, bounced(from, el, err))
+}
+
+// bounced builds the error reply at element level, since the stanza may be one
+// that cannot be decoded (RFC 6120 §8.3.1).
+func bounced(from jid.JID, el *stream.Element, err error) stream.Appender {
+	return appenderFunc(func(dst []byte) ([]byte, error) {
+		var cond stanza.Condition
+		if !errors.As(err, &cond) {
+			cond = stanza.InternalServerError
+		}
+		w := stream.NewWriter(dst)
+		w.Start(stream.Name{Local: el.Name().Local})
+		w.Attr("type", "error")
+		if id, ok := el.AttrBytes("id"); ok {
+			w.Attr("id", string(id))
+		}
+		// §8.3.1 rule 3: from the address that the stanza was sent to; not one
+		// that is none.
+		if to, err := el.To(); err == nil && !to.IsZero() {
+			w.Attr("from", to.String())
+		}
+		w.Attr("to", from.String())
+		w.Append(&stanza.Error{Condition: cond})
+		w.End()
+		return w.Bytes()
+	})
+}
+
+type appenderFunc func([]byte) ([]byte, error)
+
+func (f appenderFunc) AppendXML(dst []byte) ([]byte, error) { return f(dst) }
+
+// handle gives a stanza that is addressed to the server to its handler.
+func (s *Server) handle(ctx context.Context, c *serverConn, from jid.JID, el *stream.Element) error {
+	st, err := stanza.Decode(el)
+	if err != nil {
+		if isReplyOrError(el) {
+			return nil
+		}
+		return s.bounce(ctx, c, from, el, conditionOf(err))
+	}
+	h := st.Head()
+	h.From = from
+	st.SetHead(h)
+	if iq, ok := st.(*stanza.IQ); ok && !iq.IsRequest() {
+		s.requests.settle(iq)
+		return nil
+	}
+	handler := s.Handler
+	if handler == nil {
+		handler = stanza.HandlerFunc(func(context.Context, stanza.Sender, stanza.Stanza) error { return nil })
+	}
+	if err := stanza.Dispatch(ctx, handler, &serverSender{s, c, h.To}, st); err != nil {
+		s.logger().Warn("handler failed", "error", err)
+	}
+	return nil
+}
+
+func isReplyOrError(el *stream.Element) bool {
+	switch el.Attr("type") {
+	case "error":
+		return true
+	case "result":
+		return el.Name().Local == "iq"
+	}
+	return false
+}
+
+func conditionOf(err error) stanza.Condition {
+	var e *stanza.Error
+	if errors.As(err, &e) {
+		return e.Condition
+	}
+	return stanza.BadRequest
+}
+
+// serverSender is what handlers of the server talk through. What they send
+// comes from the server.
+type serverSender struct {
+	server *Server
+	conn   *serverConn // whose stanza is being handled
+	self   jid.JID     // the address that it was sent to; zero for none
+}
+
+// Send sends a stanza to the client whose stanza is being handled, or to any
+// other resource that is connected.
+func (d *serverSender) Send(ctx context.Context, st stanza.Stanza) error {
+	h := st.Head()
+	if h.From.IsZero() && h.To != d.conn.resource.addr {
+		h.From = d.conn.session.LocalAddr()
+		st.SetHead(h)
+	}
+	if h.To.IsZero() || h.To == d.conn.resource.addr {
+		return d.conn.session.Send(ctx, st)
+	}
+	r := d.server.resources.find(h.To)
+	if r == nil {
+		return fmt.Errorf("xmpp: sending to %s: %w", h.To, errGone)
+	}
+	return d.server.offer(r, st)
+}
+
+// Do sends a request from the server to a connected client and waits for the
+// reply.
+func (d *serverSender) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error) {
+	return d.server.requests.do(ctx, d, iq)
+}

@@ -1,0 +1,91 @@
+package ping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// NS is the namespace of the protocol, and its feature in service discovery
+// (XEP-0199 §5, §8.1).
+const NS = "urn:xmpp:ping"
+
+var name = stream.Name{Space: NS, Local: "ping"}
+
+// Doer sends a request and waits for the reply, as [*stanza.Conn] does.
+type Doer interface {
+	Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error)
+}
+
+// Ping asks the entity at address to for a sign of life and returns how long
+// that took. The zero JID stands for the server of the stream (XEP-0199 §4.2).
+//
+// An error reply that to itself can have sent also counts: an entity that does
+// not know the protocol has to say so (§3, §4), and thus is alive. Errors by
+// which a server says that it could not reach to ([stanza.RemoteServerNotFound],
+// [stanza.RemoteServerTimeout], and [stanza.RecipientUnavailable],
+// [stanza.ItemNotFound] or [stanza.Gone] for an address that is not there) do
+// not, and are returned. A server answers [stanza.ServiceUnavailable] for a
+// client that is gone and for one that hides (§7), so for a full JID of somebody
+// else that condition proves only that the server is alive; Ping cannot tell.
+//
+// Any other error, such as that of ctx, means that there was no reply. ctx
+// should have a deadline.
+func Ping(ctx context.Context, d Doer, to jid.JID) (time.Duration, error) {
+	start := time.Now()
+	_, err := d.Do(ctx, &stanza.IQ{To: to, Type: stanza.GetIQ, Payload: request{}})
+	rtt := time.Since(start)
+	var reply *stanza.Error
+	if err == nil || errors.As(err, &reply) && reply.Received && !unreachable(reply.Condition) {
+		return rtt, nil
+	}
+	return 0, fmt.Errorf("ping: %w", err)
+}
+
+// unreachable reports whether a condition is the word of somebody on the way.
+func unreachable(c stanza.Condition) bool {
+	switch c {
+	case stanza.RemoteServerNotFound, stanza.RemoteServerTimeout,
+		stanza.RecipientUnavailable, stanza.ItemNotFound, stanza.Gone:
+		return true
+	}
+	return false
+}
+
+// request is the payload of a ping.
+type request struct{}
+
+// AppendXML implements [stanza.Payload].
+func (request) AppendXML(dst []byte) ([]byte, error) {
+	w := stream.NewWriter(dst)
+	w.Start(name)
+	w.End()
+	return w.Bytes()
+}
+
+// Responder returns the module that answers pings, whoever asks. To answer only
+// some, put a [stanza.Filter] before it that bounces the others with
+// [stanza.ServiceUnavailable], which is what somebody would be told who pings an
+// entity that is not there (XEP-0199 §7).
+func Responder() stanza.Module { return responder{} }
+
+type responder struct{}
+
+// Name implements [stanza.Module].
+func (responder) Name() string { return "ping" }
+
+// Features implements [stanza.Featurer].
+func (responder) Features() []string { return []string{NS} }
+
+// Register implements [stanza.Module].
+func (responder) Register(m *stanza.Mux) error {
+	// XEP-0199 §4: the pong is an empty result.
+	return m.HandleIQ(stanza.GetIQ, name, func(context.Context, *stanza.IQ) (stanza.Payload, error) {
+		return nil, nil
+	})
+}

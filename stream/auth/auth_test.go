@@ -1,0 +1,328 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/sasl"
+	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/auth"
+)
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// RFC 6120 §6: both sides, each mechanism that the two of them can agree on.
+func TestAuthenticate(t *testing.T) {
+	accounts := store(t)
+	noBinding := func(s *stream.Security) { s.Bindings = nil }
+	for name, c := range map[string]struct {
+		client   auth.ClientOptions
+		server   auth.ServerOptions
+		security func(*stream.Security)
+		want     string
+	}{
+		"channel binding by default": {want: "SCRAM-SHA-256-PLUS"},
+		"no channel binding":         {security: noBinding, want: "SCRAM-SHA-256"},
+		"tls-unique in TLS 1.2": {
+			security: func(s *stream.Security) {
+				s.Version, s.Bindings = tls.VersionTLS12, map[string][]byte{sasl.TLSUnique: []byte("unique")}
+			},
+			want: "SCRAM-SHA-256-PLUS",
+		},
+		"PLAIN": {
+			client: auth.ClientOptions{Mechanisms: []sasl.Mechanism{}, AllowPlain: true},
+			server: auth.ServerOptions{Mechanisms: []sasl.Mechanism{}, AllowPlain: true}, want: "PLAIN",
+		},
+		"PLAIN is last": {
+			client: auth.ClientOptions{AllowPlain: true}, server: auth.ServerOptions{AllowPlain: true}, want: "SCRAM-SHA-256-PLUS",
+		},
+		"name as typed": {client: auth.ClientOptions{Username: "Juliet"}, want: "SCRAM-SHA-256-PLUS"},
+		"authorization identity of one's own": {
+			client: auth.ClientOptions{AuthzID: juliet}, want: "SCRAM-SHA-256-PLUS",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var traced atomic.Value
+			c.client.Password, c.server.Store = "r0m30", accounts
+			io, ao := clientWith(&c.client), serverWith(&c.server)
+			if c.security != nil {
+				c.security(io.Security)
+				c.security(ao.Security)
+			}
+			var mechanism string
+			io.Trace = &stream.Trace{Authenticated: func(who jid.JID, m string) { mechanism = m; require.Zero(t, who) }}
+			ao.Trace = &stream.Trace{Authenticated: func(who jid.JID, m string) { traced.Store(who.String() + " " + m) }}
+			client, server := negotiate(t, io, ao)
+			require.NoError(t, client.err)
+			require.NoError(t, server.err)
+			require.Equal(t, c.want, mechanism)
+			require.Equal(t, "juliet@im.example "+c.want, traced.Load())
+			require.Equal(t, juliet, server.session.RemoteAddr())
+		})
+	}
+}
+
+func TestAuthenticateFails(t *testing.T) {
+	accounts := store(t)
+	for name, c := range map[string]struct {
+		client auth.ClientOptions
+		server auth.ServerOptions
+		edit   func(*stream.InitiateOptions, *stream.AcceptOptions)
+		want   error
+		local  bool // found by the client
+	}{
+		"wrong password": {client: auth.ClientOptions{Password: "wrong"}, want: sasl.NotAuthorized},
+		"nobody":         {client: auth.ClientOptions{Username: "nobody", Password: "r0m30"}, want: sasl.NotAuthorized},
+		"no localpart":   {client: auth.ClientOptions{Username: "a@b", Password: "r0m30"}, want: sasl.NotAuthorized},
+		"§6.3.8 somebody else": {
+			client: auth.ClientOptions{Password: "r0m30", AuthzID: romeo}, want: sasl.InvalidAuthzid,
+		},
+		"§6.3.8 a domain": {
+			client: auth.ClientOptions{Password: "r0m30", AuthzID: domain}, want: sasl.InvalidAuthzid,
+		},
+		"disabled": {
+			client: auth.ClientOptions{Password: "r0m30"},
+			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error {
+				return &sasl.Error{Condition: sasl.AccountDisabled, Text: "ask at the desk"}
+			}},
+			want: sasl.AccountDisabled,
+		},
+		"not welcome": {
+			client: auth.ClientOptions{Password: "r0m30"},
+			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error { return errors.New("secret reason") }},
+			want:   sasl.NotAuthorized,
+		},
+		"may not act for others": {
+			client: auth.ClientOptions{Password: "r0m30", AuthzID: romeo},
+			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error { return errors.New("secret reason") }},
+			want:   sasl.InvalidAuthzid,
+		},
+		"no password":      {want: sasl.ErrPassword, local: true},
+		"callback's error": {client: auth.ClientOptions{GetPassword: func(context.Context) (string, error) { return "", context.Canceled }}, want: context.Canceled, local: true},
+		"PLAIN is off on the client": {
+			client: auth.ClientOptions{Password: "r0m30", Mechanisms: []sasl.Mechanism{sasl.Plain()}},
+			server: auth.ServerOptions{AllowPlain: true}, want: sasl.ErrNoMechanism, local: true,
+		},
+		"PLAIN is off on the server": {
+			client: auth.ClientOptions{Password: "r0m30", Mechanisms: []sasl.Mechanism{}, AllowPlain: true},
+			server: auth.ServerOptions{Mechanisms: []sasl.Mechanism{sasl.Plain(), sasl.Scram(sasl.SHA256)}}, want: sasl.ErrNoMechanism, local: true,
+		},
+		"PLAIN needs a verified certificate": {
+			client: auth.ClientOptions{Password: "r0m30", Mechanisms: []sasl.Mechanism{}, AllowPlain: true},
+			server: auth.ServerOptions{AllowPlain: true},
+			edit:   func(io *stream.InitiateOptions, _ *stream.AcceptOptions) { io.Security.Verified = false },
+			want:   sasl.EncryptionRequired, local: true,
+		},
+		"channels differ": {
+			client: auth.ClientOptions{Password: "r0m30"},
+			edit: func(io *stream.InitiateOptions, _ *stream.AcceptOptions) {
+				io.Security.Bindings[sasl.TLSExporter] = []byte("exporter of another connection..")
+			},
+			want: sasl.NotAuthorized,
+		},
+		"no binding in common": {
+			client: auth.ClientOptions{Password: "r0m30"},
+			edit: func(io *stream.InitiateOptions, ao *stream.AcceptOptions) {
+				delete(io.Security.Bindings, sasl.TLSServerEndPoint)
+				delete(ao.Security.Bindings, sasl.TLSExporter)
+				delete(ao.Security.Bindings, sasl.TLSServerEndPoint)
+				ao.Security.Version = tls.VersionTLS12
+				ao.Security.Bindings[sasl.TLSUnique] = []byte("unique")
+			},
+			want: sasl.ErrDowngrade, local: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.server.Store = accounts
+			io, ao := clientWith(&c.client), serverWith(&c.server)
+			if c.edit != nil {
+				c.edit(&io, &ao)
+			}
+			client, server := negotiate(t, io, ao)
+			require.ErrorIs(t, client.err, c.want)
+			require.ErrorIs(t, server.err, stream.ErrPeerClosed)
+			var e *sasl.Error
+			require.ErrorAs(t, client.err, &e)
+			var failure *auth.Failure
+			require.Equal(t, !c.local, errors.As(client.err, &failure))
+			require.NotContains(t, client.err.Error(), "secret")
+			if !c.local {
+				require.Contains(t, string(failure.Raw), "<failure")
+			}
+		})
+	}
+}
+
+// RFC 6120 §6.3.8: an account that may act for another becomes it.
+func TestActForAnother(t *testing.T) {
+	var account, asked jid.JID
+	io := clientWith(&auth.ClientOptions{Username: "juliet", Password: "r0m30", AuthzID: romeo})
+	io.From = romeo
+	client, server := negotiate(t, io, serverWith(&auth.ServerOptions{
+		Store:     store(t),
+		Authorize: func(_ context.Context, a, b jid.JID) error { account, asked = a, b; return nil },
+	}))
+	require.NoError(t, client.err)
+	require.NoError(t, server.err)
+	require.Equal(t, juliet, account)
+	require.Equal(t, romeo, asked)
+	require.Equal(t, romeo, server.session.RemoteAddr())
+}
+
+func TestStoreFor(t *testing.T) {
+	accounts := store(t)
+	var asked jid.JID
+	o := &auth.ServerOptions{Store: forbiddenStore{t}, StoreFor: func(d jid.JID) sasl.KeyStore { asked = d; return accounts }}
+	client, server := negotiate(t, clientWith(&auth.ClientOptions{Password: "r0m30"}), serverWith(o))
+	require.NoError(t, client.err)
+	require.NoError(t, server.err)
+	require.Equal(t, domain, asked)
+
+	// A domain without accounts offers nothing.
+	o = &auth.ServerOptions{StoreFor: func(jid.JID) sasl.KeyStore { return nil }}
+	client, _ = negotiate(t, clientWith(&auth.ClientOptions{Password: "r0m30"}), serverWith(o))
+	require.ErrorIs(t, client.err, stream.ErrNoProgress)
+}
+
+// Each option that says how to authenticate without TLS is needed, and even then PLAIN is not used.
+func TestInsecureWithoutTLS(t *testing.T) {
+	accounts := store(t)
+	run := func(c, s bool, plain bool) (client, server result) {
+		co := &auth.ClientOptions{Password: "r0m30", InsecureWithoutTLS: c, AllowPlain: plain}
+		so := &auth.ServerOptions{Store: accounts, InsecureWithoutTLS: s, AllowPlain: plain}
+		if plain {
+			co.Mechanisms, so.Mechanisms = []sasl.Mechanism{}, []sasl.Mechanism{}
+		}
+		io, ao := clientWith(co), serverWith(so)
+		io.Security, ao.Security = nil, nil
+		io.Profile, ao.Profile = insecureProfile, insecureProfile
+		return negotiate(t, io, ao)
+	}
+	client, server := run(true, true, false)
+	require.NoError(t, client.err)
+	require.NoError(t, server.err)
+	require.Equal(t, juliet, server.session.RemoteAddr())
+	for _, c := range [][3]bool{{true, false, false}, {false, true, false}, {false, false, false}, {true, true, true}} {
+		client, server = run(c[0], c[1], c[2])
+		require.ErrorIs(t, client.err, stream.ErrNoProgress, "%v", c)
+		require.Error(t, server.err, "%v", c)
+	}
+}
+
+func TestServerOptionsValidate(t *testing.T) {
+	accounts := store(t)
+	for name, o := range map[string]*auth.ServerOptions{
+		"nil":             nil,
+		"no store":        {},
+		"§6.4.5 retries":  {Store: accounts, Retries: 1},
+		"§6.4.5 too many": {Store: accounts, Retries: 6},
+		"negative":        {Store: accounts, Retries: -1},
+		"iterations":      {Store: accounts, FakeIterations: 1},
+		"hash":            {Store: accounts, PlainHash: "MD5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorIs(t, o.Validate(), auth.ErrOptions)
+			client, server := negotiate(t, clientWith(&auth.ClientOptions{Password: "r0m30"}), serverWith(o))
+			require.ErrorIs(t, client.err, stream.InternalServerError)
+			require.ErrorIs(t, server.err, auth.ErrOptions)
+		})
+	}
+	require.NoError(t, (&auth.ServerOptions{Store: accounts, Retries: 5}).Validate())
+}
+
+// Nothing that prints options or errors shows a password.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	const secret = "correct horse"
+	o := auth.ClientOptions{Username: "juliet", Password: secret}
+	so := auth.ServerOptions{FakeSecret: []byte(secret)}
+	for _, v := range []any{o, &o, so, &so} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			out := fmt.Sprintf(verb, v)
+			require.NotContains(t, out, secret)
+			require.NotContains(t, out, fmt.Sprintf("%x", secret))
+		}
+	}
+}
+
+// The trace shows that there was an exchange, and nothing of what was said: on both sides, in both directions, even for what a client
+// should not have sent (before TLS, in the first place).
+func TestTraceIsRedacted(t *testing.T) {
+	var log strings.Builder
+	record := &stream.Trace{
+		XMLSent:     func(b []byte) { log.Write(b) },
+		XMLReceived: func(b []byte) { log.Write(b) },
+	}
+	check := func(t *testing.T, elements ...string) {
+		out := log.String()
+		log.Reset()
+		for _, el := range elements {
+			require.Contains(t, out, "<"+el)
+		}
+		require.Contains(t, out, "[redacted")
+		for _, secret := range []string{"cj", "Yz", "dj", b64("\x00juliet\x00r0m30"), "r0m30"} { // r=, c=, v= in base64
+			require.NotContains(t, out, ">"+secret)
+			if len(secret) > 2 {
+				require.NotContains(t, out, secret)
+			}
+		}
+	}
+	accounts := store(t)
+	t.Run("client", func(t *testing.T) {
+		io := clientWith(&auth.ClientOptions{Password: "r0m30"})
+		io.Trace = record
+		client, _ := negotiate(t, io, serverWith(&auth.ServerOptions{Store: accounts}))
+		require.NoError(t, client.err)
+		check(t, "auth", "challenge", "response", "success")
+	})
+	t.Run("server", func(t *testing.T) {
+		ao := serverWith(&auth.ServerOptions{Store: accounts})
+		ao.Trace = record
+		_, server := negotiate(t, clientWith(&auth.ClientOptions{Password: "r0m30"}), ao)
+		require.NoError(t, server.err)
+		check(t, "auth", "challenge", "response", "success")
+	})
+	t.Run("server before TLS", func(t *testing.T) {
+		ao := serverWith(&auth.ServerOptions{Store: forbiddenStore{t}, AllowPlain: true})
+		ao.Security, ao.Trace = nil, record
+		p, done := scriptedClient(t, ao)
+		p.send(clientHeader + `<auth` + xmlns + ` mechanism='PLAIN'>` + b64("\x00juliet\x00r0m30") + `</auth>` + closing)
+		p.expect("<encryption-required/>")
+		_, err := p.end(done)
+		require.ErrorIs(t, err, stream.ErrPeerClosed)
+		check(t, "auth")
+	})
+}
+
+// A second login needs no password and derives nothing.
+func TestClientCache(t *testing.T) {
+	cache, accounts := new(sasl.MemoryKeyCache), store(t)
+	asked := 0
+	o := &auth.ClientOptions{Cache: cache, GetPassword: func(context.Context) (string, error) { asked++; return "r0m30", nil }}
+	for range 3 {
+		client, _ := negotiate(t, clientWith(o), serverWith(&auth.ServerOptions{Store: accounts}))
+		require.NoError(t, client.err)
+	}
+	require.Equal(t, 1, asked)
+}
+
+// One value serves many streams at once.
+func TestFeaturesAreSharedByStreams(t *testing.T) {
+	io, ao := clientWith(&auth.ClientOptions{Password: "r0m30"}), serverWith(&auth.ServerOptions{Store: store(t)})
+	for i := range 8 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			client, server := negotiate(t, io, ao)
+			require.NoError(t, client.err)
+			require.NoError(t, server.err)
+		})
+	}
+}

@@ -1,0 +1,50 @@
+package dial
+
+import (
+	"cmp"
+	"net"
+	"slices"
+)
+
+// order returns up to limit of the records in the order in which RFC 2782 says
+// that they are to be tried: by priority, and within a priority at random in
+// proportion to the weight. random(n) returns a uniform number from 0 up to but
+// not including n. The records are left as they are.
+func order(records []*net.SRV, limit int, random func(n int) int) []*net.SRV {
+	left := slices.Clone(records)
+	// "All those with weight 0 are placed at the beginning of the list": they
+	// are selected when the random number is zero and only then, which is their
+	// "very small chance".
+	slices.SortStableFunc(left, func(a, b *net.SRV) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), boolCompare(a.Weight > 0, b.Weight > 0))
+	})
+	out := make([]*net.SRV, 0, min(len(left), limit))
+	for len(left) > 0 && len(out) < limit {
+		sum, same := 0, 0
+		for same < len(left) && left[same].Priority == left[0].Priority {
+			sum += int(left[same].Weight)
+			same++
+		}
+		// A number between 0 and the sum, inclusive, and the first record whose
+		// running sum reaches it.
+		pick, running := random(sum+1), 0
+		for i, r := range left[:same] {
+			if running += int(r.Weight); running >= pick {
+				out = append(out, r)
+				left = slices.Delete(left, i, i+1)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}

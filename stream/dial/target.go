@@ -1,0 +1,67 @@
+package dial
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// Source is how a target was found.
+type Source uint8
+
+// The sources.
+const (
+	// Configured: the caller named the host (RFC 6120 §3.2.3).
+	Configured Source = iota
+	// Literal: the domain is an IP address.
+	Literal
+	// SRV: an SRV record of the domain names it (§3.2.1).
+	SRV
+	// Fallback: there is no SRV record, so it is the domain itself (§3.2.2).
+	Fallback
+)
+
+// String names the source.
+func (s Source) String() string {
+	switch s {
+	case Configured:
+		return "configured"
+	case Literal:
+		return "IP literal"
+	case SRV:
+		return "SRV"
+	case Fallback:
+		return "fallback"
+	}
+	return "Source(" + strconv.Itoa(int(s)) + ")"
+}
+
+// Target is a place where the service may be found. It says where a connection
+// leads, and nothing about who is there: never check a certificate against
+// Host.
+type Target struct {
+	// Host is a name in A-labels without a final dot, or an IP address without
+	// brackets. It may come from the DNS.
+	Host string
+	// Port is the TCP port.
+	Port uint16
+	// Addr is the address that was tried, or the zero Addr if none was found.
+	Addr netip.Addr
+	// Source is how the target was found.
+	Source Source
+	// Priority and Weight are those of the SRV record, else zero.
+	Priority, Weight uint16
+}
+
+// String returns "host:port", and the address in parentheses if there is one
+// and Host is a name. Host is quoted if the DNS made it anything but a name.
+func (t Target) String() string {
+	s := net.JoinHostPort(quoteHost(t.Host), strconv.Itoa(int(t.Port)))
+	if t.Addr.IsValid() && t.Addr.String() != t.Host {
+		s += " (" + t.Addr.String() + ")"
+	}
+	return s
+}
+
+// address returns what a dialer takes.
+func (t Target) address() string { return netip.AddrPortFrom(t.Addr, t.Port).String() }

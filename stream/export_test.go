@@ -1,0 +1,13 @@
+package stream
+
+// HeldBytes returns how many bytes of read and write buffers a session holds.
+// The caller sees to it that the session is idle.
+func HeldBytes(s *Session) int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	n := cap(s.sc.c.t.buf)
+	if s.out.buf != nil {
+		n += cap(*s.out.buf)
+	}
+	return n
+}
