@@ -25,8 +25,7 @@ type MemoryStore struct {
 	// works.
 	Derive []Hash
 
-	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations]. Set FakeIterations of the
-	// server to the same.
+	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations].
 	Iterations int
 
 	// Normalize brings names to the form in which they are compared, as in [ServerConfig]. Nil: names are taken
@@ -51,14 +50,19 @@ func (s *MemoryStore) Hashes() []Hash {
 	return slices.Clone(s.Derive)
 }
 
+// KeyIterations returns the iteration count of the keys that Set derives; see [ServerConfig.FakeIterations].
+func (s *MemoryStore) KeyIterations() int {
+	if s.Iterations == 0 {
+		return DefaultIterations
+	}
+	return s.Iterations
+}
+
 // Set adds an account or changes its password. Each hash gets a salt of its own (XEP-0438 §6.2). Deriving the
 // keys takes some milliseconds for each; ctx can end it. Errors wrap [ErrUsername], [ErrPassword],
 // [ErrIterations], [ErrRandom], [ErrFull] or the error of ctx.
 func (s *MemoryStore) Set(ctx context.Context, username, password string) error {
-	iterations := s.Iterations
-	if iterations == 0 {
-		iterations = DefaultIterations
-	}
+	iterations := s.KeyIterations()
 	r := s.Rand
 	if r == nil {
 		r = rand.Reader

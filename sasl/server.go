@@ -45,8 +45,9 @@ type ServerConfig struct {
 	// Empty: a random one made by this process.
 	FakeSecret []byte
 
-	// FakeIterations is the iteration count for names without an account. Set it to the count of the accounts
-	// in Store. Zero: [DefaultIterations].
+	// FakeIterations is the iteration count for names without an account: that of the accounts in Store, or it
+	// tells the two apart. Zero: what a Store with a method KeyIterations() int says (as [MemoryStore] does),
+	// else [DefaultIterations].
 	FakeIterations int
 
 	// PlainHash is the hash whose keys verify PLAIN logins. Empty: [SHA256], or the first hash of a Store whose
@@ -73,6 +74,9 @@ func (c *ServerConfig) clone() (*ServerConfig, error) {
 	cfg.FakeSecret = slices.Clone(c.FakeSecret)
 	if cfg.FakeIterations == 0 {
 		cfg.FakeIterations = DefaultIterations
+		if s, ok := cfg.Store.(interface{ KeyIterations() int }); ok {
+			cfg.FakeIterations = s.KeyIterations()
+		}
 	}
 	if cfg.PlainHash == "" {
 		cfg.PlainHash = plainHash(cfg.Store)

@@ -78,6 +78,15 @@ func TestUnknownUser(t *testing.T) {
 		_, b := first(Scram(SHA1), cfg, "nobody")
 		require.Equal(t, salt(a), salt(b))
 	})
+	t.Run("iteration count of the store", func(t *testing.T) {
+		for _, row := range []struct {
+			store KeyStore
+			want  string
+		}{{&MemoryStore{Iterations: 5000}, "i=5000"}, {&MemoryStore{}, "i=10000"}, {testStore, "i=10000"}} {
+			_, challenge := first(Scram(SHA1), &ServerConfig{Store: row.store}, "nobody")
+			require.Equal(t, row.want, strings.Split(challenge, ",")[2])
+		}
+	})
 	t.Run("spellings of one name", func(t *testing.T) {
 		cfg := config()
 		cfg.Normalize = func(s string) (string, error) {

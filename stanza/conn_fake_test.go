@@ -29,6 +29,13 @@ type rawPayload string
 
 func (p rawPayload) AppendXML(dst []byte) ([]byte, error) { return append(dst, p...), nil }
 
+// badPayload is a payload that cannot be written.
+type badPayload struct{}
+
+func (badPayload) AppendXML(dst []byte) ([]byte, error) {
+	return dst, errors.New("private: cannot encode")
+}
+
 // fake is a session whose peer is the test.
 type fake struct {
 	t             testing.TB

@@ -130,9 +130,9 @@ func conclude(ctx context.Context, s Sender, st Stanza, req *request, err error,
 		defer cancel()
 	}
 	sent := s.Send(ctx, reply)
-	if errors.Is(sent, ErrInvalid) && req != nil {
-		// The error of the handler cannot be written. Its peer is to be
-		// answered all the same.
+	if sent != nil && req != nil && ctx.Err() == nil && !errors.Is(sent, net.ErrClosed) {
+		// What the handler's error carries cannot be written, it seems. The
+		// peer is to be answered all the same.
 		rest = errors.Join(err, sent)
 		sent = s.Send(ctx, ErrorReply(st, InternalServerError))
 	}
@@ -145,16 +145,18 @@ func conclude(ctx context.Context, s Sender, st Stanza, req *request, err error,
 // verdictOn returns the reply that a stanza gets when its handler returned err,
 // nil for none, and the part of err that the reply does not say.
 func verdictOn(st Stanza, request bool, err error) (reply Stanza, rest error) {
-	if request && err == nil {
+	switch {
+	case err != nil:
+	case request:
 		// RFC 6120 §8.2.3 rule 3: there is always an answer; §8.3.3.19,
 		// §10.3.3 rule 2: nobody here knows what to do with the payload.
-		err = ServiceUnavailable
+		return ErrorReply(st, ServiceUnavailable), nil
+	default:
+		return nil, nil
 	}
 	var e *Error
 	var c Condition
 	switch own := errors.As(err, &e) && !e.Received; {
-	case err == nil:
-		return nil, nil
 	case request:
 		if e != nil || errors.As(err, &c) {
 			return ErrorReply(st, err), nil

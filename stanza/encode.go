@@ -41,6 +41,16 @@ func checkError(e *Error, isError bool) error {
 	return nil
 }
 
+// start begins a stanza: in the namespace ns, or in that of the stream if ns is
+// empty. Then what the stanza was decoded from moves from one content namespace
+// to the other with it.
+func start(w *stream.Writer, ns, local string, source *stream.Element) {
+	if ns == "" && source != nil {
+		w.Within(source.Name().Space)
+	}
+	w.Start(stream.Name{Space: ns, Local: local})
+}
+
 // writeHead writes the attributes that are present.
 func writeHead(w *stream.Writer, id string, to, from jid.JID, typ, lang string) {
 	if id != "" {

@@ -178,15 +178,17 @@ func replyError(err error) *Error {
 		out := &Error{Condition: e.Condition, Type: e.Type}
 		if !e.Received {
 			out = e.Clone()
-			// A text that cannot be written as XML must not cost the peer
-			// its answer.
-			out.Text = xmlText(e.Text)
+			// What cannot be written must not cost the peer its answer.
+			out.Text, out.Lang, out.URI = xmlText(e.Text), xmlText(e.Lang), xmlText(e.URI)
 		}
 		if !out.Condition.Known() {
 			out.Condition = UndefinedCondition
 		}
 		if !out.Type.Known() {
 			out.Type = out.Condition.Type()
+		}
+		if out.Condition != Gone && out.Condition != Redirect {
+			out.URI = ""
 		}
 		return out
 	}

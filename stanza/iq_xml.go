@@ -120,7 +120,7 @@ func (q *IQ) appendXML(dst []byte, ns string) ([]byte, error) {
 		return dst, err
 	}
 	w := stream.NewWriter(dst)
-	w.Start(stream.Name{Space: ns, Local: "iq"})
+	start(&w, ns, "iq", nil)
 	if q.ID == "" {
 		w.Attr("id", "") // §8.3.1 rule 3
 	}

@@ -166,6 +166,7 @@ func TestMessagePayloads(t *testing.T) {
 	out := encode(t, m)
 	require.Contains(t, out, `<x xmlns='urn:x' a="&quot;1&quot;" ><y>&#65;</y></x>`)
 	require.Contains(t, out, `<p:z xmlns:p='urn:z'><p:q/></p:z>`)
+	require.Contains(t, out, `<unknown/>`)
 	require.Contains(t, out, `<origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>`)
 
 	var none Message

@@ -140,7 +140,7 @@ func (m *Message) appendXML(dst []byte, ns string) ([]byte, error) {
 		return dst, invalid("thread is its own parent")
 	}
 	w := stream.NewWriter(dst)
-	w.Start(stream.Name{Space: ns, Local: "message"})
+	start(&w, ns, "message", m.source)
 	writeHead(&w, m.ID, m.To, m.From, string(m.Type), m.Lang)
 	if err := writeTexts(&w, "subject", m.Subject, m.Lang); err != nil {
 		return dst, err

@@ -189,7 +189,7 @@ func (m *Mux) Use(middleware ...func(next Handler) Handler) {
 		}
 		var after int // where the next handler of the chain is found
 		h := mw(HandlerFunc(func(ctx context.Context, s Sender, st Stanza) error {
-			return m.from(after).HandleStanza(ctx, s, st)
+			return m.from(after, ctx, s, st)
 		}))
 		if h == nil {
 			continue
@@ -201,19 +201,24 @@ func (m *Mux) Use(middleware ...func(next Handler) Handler) {
 	}
 }
 
-// from returns the chain without its first i handlers, the routing at its end.
-func (m *Mux) from(i int) Handler {
+// from handles a stanza with the chain without its first i handlers, the routing
+// at its end.
+func (m *Mux) from(i int, ctx context.Context, s Sender, st Stanza) error {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
+	var h Handler
 	if i < len(m.chain) {
-		return m.chain[i]
+		h = m.chain[i]
 	}
-	return HandlerFunc(m.route)
+	m.mu.RUnlock()
+	if h == nil {
+		return m.route(ctx, s, st)
+	}
+	return h.HandleStanza(ctx, s, st)
 }
 
 // HandleStanza implements [Handler].
 func (m *Mux) HandleStanza(ctx context.Context, s Sender, st Stanza) error {
-	return m.from(0).HandleStanza(ctx, s, st)
+	return m.from(0, ctx, s, st)
 }
 
 // route calls the handler that st is for.
@@ -232,44 +237,55 @@ func (m *Mux) find(st Stanza) Handler {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	r := route{kind: st.Kind()}
-	var payloads iter.Seq[*stream.Element]
 	switch st := st.(type) {
 	case *Message:
 		if r.typ = string(st.Type); st.Type == "" {
 			r.typ = string(NormalMessage)
 		}
-		payloads = st.Payloads()
 	case *Presence:
 		r.typ = string(st.Type)
-		payloads = st.Payloads()
 	case *IQ:
 		r.typ = string(st.Type)
-		payloads = func(yield func(*stream.Element) bool) {
-			if el := st.Element(); el != nil {
-				yield(el)
-			}
+	}
+	if m.named[r.kind] { // else there is no need to look inside
+		if h := m.byPayload(st, r); h != nil {
+			return h
 		}
 	}
-	var space Handler // the first match by namespace alone
-	if m.named[r.kind] {
-		for el := range payloads {
-			r.name = el.Name()
-			if h := m.lookup(r); h != nil {
-				return h
-			}
-			if r.name.Local = ""; space == nil && r.name.Space != "" {
-				space = m.lookup(r)
-			}
-		}
-	}
-	if space != nil {
-		return space
-	}
-	r.name = stream.Name{}
 	if h := m.lookup(r); h != nil {
 		return h
 	}
 	return m.fallback
+}
+
+// byPayload finds the route of the payload with the most specific one: the first
+// that is matched by its whole name, or else by its namespace.
+func (m *Mux) byPayload(st Stanza, r route) (bySpace Handler) {
+	for el := range payloadsOf(st) {
+		r.name = el.Name()
+		if h := m.lookup(r); h != nil {
+			return h
+		}
+		if r.name.Local = ""; bySpace == nil && r.name.Space != "" {
+			bySpace = m.lookup(r)
+		}
+	}
+	return bySpace
+}
+
+// payloadsOf yields the payloads of a stanza that was received.
+func payloadsOf(st Stanza) iter.Seq[*stream.Element] {
+	switch st := st.(type) {
+	case *Message:
+		return st.Payloads()
+	case *Presence:
+		return st.Payloads()
+	}
+	return func(yield func(*stream.Element) bool) {
+		if iq, ok := st.(*IQ); ok && iq.Element() != nil {
+			yield(iq.Element())
+		}
+	}
 }
 
 // lookup finds the route with that name, for the type or else for any type.

@@ -190,7 +190,7 @@ func (p *Presence) appendXML(dst []byte, ns string) ([]byte, error) {
 		return dst, err
 	}
 	w := stream.NewWriter(dst)
-	w.Start(stream.Name{Space: ns, Local: "presence"})
+	start(&w, ns, "presence", p.source)
 	writeHead(&w, p.ID, p.To, p.From, string(p.Type), p.Lang)
 	if p.Show != "" {
 		w.Start(stream.Name{Local: "show"})

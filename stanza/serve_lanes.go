@@ -31,6 +31,8 @@ type lane struct {
 	first, last *entry // what came meanwhile, in order
 }
 
+var lanePool = sync.Pool{New: func() any { return new(lane) }}
+
 // serveLanes takes entries and hands them to lanes. What waits in a lane still
 // counts in the queue's budget, so the two are bounded together.
 func (c *Conn) serveLanes(ctx context.Context, h Handler) (err error) {
@@ -63,7 +65,8 @@ func (l *lanes) join(e *entry) *lane {
 	ln := l.busy[peer]
 	switch {
 	case ln == nil:
-		ln = &lane{peer: peer, current: e}
+		ln = lanePool.Get().(*lane)
+		ln.peer, ln.current = peer, e
 		l.busy[peer] = ln
 		return ln
 	case ln.last == nil:
@@ -137,6 +140,8 @@ func (l *lanes) next(ln *lane) bool {
 	switch {
 	case e == nil:
 		delete(l.busy, ln.peer)
+		ln.peer = jid.JID{}
+		lanePool.Put(ln)
 		return false
 	case l.ctx.Err() != nil:
 		return false

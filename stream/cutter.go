@@ -99,6 +99,7 @@ func (c *cutter) read(e *Element, level int) {
 	t.buf, t.pos = e.raw, 0
 	c.restart(unlimited, level)
 	t.bindings = append(t.bindings, e.scope...)
+	t.index(0)
 	t.def = defaultSpace(t.bindings)
 	t.outer = len(t.bindings)
 }
@@ -108,7 +109,7 @@ func (c *cutter) unread() {
 	t := &c.t
 	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
 	t.tok = Token{}
-	t.used = nil
+	t.used, t.latest = nil, nil
 	clear(t.bindings)
 	clear(t.attrs[:cap(t.attrs)])
 	c.el = Element{attrs: c.el.attrs[:0]}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/html/charset"
-	"golang.org/x/text/encoding"
 	"golang.org/x/text/transform"
 )
 
@@ -46,7 +45,7 @@ func NewLegacyReader(r io.Reader, label string) (io.Reader, error) {
 		label = sniffEncoding(head)
 	}
 	enc, name := charset.Lookup(label)
-	if enc == nil || enc == encoding.Replacement {
+	if enc == nil || name == "replacement" {
 		return nil, fmt.Errorf("%w: %s", ErrEncoding, quoteCapped(label, 64))
 	}
 	var out io.Reader = src

@@ -61,6 +61,7 @@ func (t *Tokenizer) declare() bool {
 			t.def = space
 		}
 	}
+	t.index(from)
 	if len(t.decls) > 1 && !uniquePrefixes(t.bindings[from:]) {
 		t.fail(NotWellFormed, "namespace prefix declared twice")
 		return false
@@ -101,11 +102,69 @@ func uniquePrefixes(b []binding) bool {
 	return true
 }
 
+// fewBindings is the number of declarations up to which they are searched one
+// by one. Beyond it Tokenizer.latest finds them, so that a peer that declares as
+// many as it may does not slow down every prefix after that.
+const fewBindings = 16
+
+// index brings t.latest up to date with the bindings from index from on. It is
+// not used before they are many, and then until the document ends.
+func (t *Tokenizer) index(from int) {
+	if len(t.latest) == 0 {
+		if len(t.bindings) <= fewBindings {
+			return
+		}
+		if t.latest == nil {
+			t.latest = make(map[string][]int)
+		}
+		from = 0
+	}
+	for i := from; i < len(t.bindings); i++ {
+		p := t.bindings[i].prefix
+		t.latest[p] = append(t.latest[p], i)
+	}
+}
+
+// unindex takes the bindings from index from on out of t.latest.
+func (t *Tokenizer) unindex(from int) {
+	if len(t.latest) == 0 {
+		return
+	}
+	for i := len(t.bindings) - 1; i >= from; i-- {
+		p := t.bindings[i].prefix
+		if at := t.latest[p]; len(at) > 1 {
+			t.latest[p] = at[:len(at)-1]
+		} else {
+			delete(t.latest, p)
+		}
+	}
+}
+
+// lookup returns the index of the binding in force for prefix, or -1.
+func (t *Tokenizer) lookup(prefix string) int {
+	if len(t.latest) > 0 {
+		if at := t.latest[prefix]; len(at) > 0 {
+			return at[len(at)-1]
+		}
+		return -1
+	}
+	for i := len(t.bindings) - 1; i >= 0; i-- {
+		if t.bindings[i].prefix == prefix {
+			return i
+		}
+	}
+	return -1
+}
+
 // unbind takes declarations out of force until n are left.
 func (t *Tokenizer) unbind(n int) {
+	t.unindex(n)
 	clear(t.bindings[n:])
 	t.bindings = t.bindings[:n]
-	t.def = defaultSpace(t.bindings)
+	t.def = ""
+	if i := t.lookup(""); i >= 0 {
+		t.def = t.bindings[i].space
+	}
 }
 
 // defaultSpace returns the default namespace that bindings amount to.
@@ -121,17 +180,15 @@ func defaultSpace(bindings []binding) string {
 // resolve sets *space to the namespace that prefix, which is not empty, stands
 // for.
 func (t *Tokenizer) resolve(space *string, prefix string) bool {
-	for i := len(t.bindings) - 1; i >= 0; i-- {
-		if t.bindings[i].prefix == prefix {
-			*space = t.bindings[i].space
-			if i < t.outer {
-				t.flags |= itemOuterPrefix
-				if t.used != nil {
-					t.used[i] = true
-				}
+	if i := t.lookup(prefix); i >= 0 {
+		*space = t.bindings[i].space
+		if i < t.outer {
+			t.flags |= itemOuterPrefix
+			if t.used != nil {
+				t.used[i] = true
 			}
-			return true
 		}
+		return true
 	}
 	if prefix == "xml" {
 		*space = NSXML

@@ -50,6 +50,7 @@ type Tokenizer struct {
 
 	frames   []frame
 	bindings []binding
+	latest   map[string][]int // see Tokenizer.index
 	decls    []declaration
 	def      string // default namespace in force
 	elements int    // elements in the first-level element so far
@@ -111,6 +112,7 @@ func (t *Tokenizer) reset(lim Limits, level int) {
 	t.inText, t.inCDATA, t.inEnd, t.popEmpty = false, false, false, false
 	t.tag.step = tagNone
 	t.frames, t.bindings, t.def = t.frames[:0], t.bindings[:0], ""
+	clear(t.latest)
 	t.elements, t.outer, t.flags = 0, 0, 0
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"slices"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -44,6 +45,17 @@ type ClientOptions struct {
 func (o *ClientOptions) Validate() error {
 	_, err := o.config()
 	return err
+}
+
+// clone returns a copy that later changes of o, which may be nil, do not reach.
+func (o *ClientOptions) clone() ClientOptions {
+	if o == nil {
+		return ClientOptions{}
+	}
+	out := *o
+	out.Certificates = slices.Clone(o.Certificates)
+	out.Config = o.Config.Clone()
+	return out
 }
 
 // config returns a fresh configuration for one connection, without what depends

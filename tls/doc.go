@@ -22,6 +22,11 @@
 // connection goes, an SRV target say, plays no part (RFC 6120 §13.7.2.1,
 // RFC 9525 §6.1).
 //
+// RFC 6120 §5.4.3.1 rule 3 would have servers ask every client for a
+// certificate; here they do when [ServerOptions].ClientCAs says what to make of
+// one. RFC 7590 §3.1 would have clients ask for TLS also when it is not
+// advertised; see [ClientOptions].TryUnadvertised.
+//
 // Left out: SRV-ID and XmppAddr identifiers, revocation checks, DANE, direct
 // TLS with ALPN (XEP-0368), 0-RTT, and session resumption (RFC 9325 §3.4), so
 // that every connection is a full handshake with its own check of the peer's

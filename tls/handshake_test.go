@@ -257,10 +257,11 @@ func TestNoTickets(t *testing.T) {
 	// A client that would like to resume gets nothing to do so with.
 	ca := newCA(t)
 	opts := certs(issue(t, ca, "im.example"))
+	var cache puts
 	config := &tls.Config{
 		ServerName:         "im.example",
 		RootCAs:            ca.Pool(),
-		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+		ClientSessionCache: &cache,
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		config.MaxVersion = version
@@ -287,6 +288,18 @@ func TestNoTickets(t *testing.T) {
 			near.Close()
 			far.Close()
 		}
+	}
+	require.Zero(t, cache)
+}
+
+// puts counts the sessions that a client could have resumed.
+type puts int
+
+func (p *puts) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+func (p *puts) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		*p++
 	}
 }
 

@@ -88,6 +88,22 @@ func TestCallersConfigIsNotTouched(t *testing.T) {
 	require.Zero(t, base.MinVersion)
 }
 
+func TestOptionsAreCopied(t *testing.T) {
+	client := &ClientOptions{Config: new(tls.Config), Certificates: make([]tls.Certificate, 1)}
+	kept := client.clone()
+	client.Config.InsecureSkipVerify = true
+	client.Certificates[0].Certificate = [][]byte{{1}}
+	require.NoError(t, kept.Validate())
+	require.Empty(t, kept.Certificates[0].Certificate)
+
+	server := &ServerOptions{Config: new(tls.Config), Certificates: make([]tls.Certificate, 1)}
+	keptServer := server.clone()
+	server.Config.InsecureSkipVerify = true
+	server.Certificates[0].Certificate = [][]byte{{1}}
+	require.NoError(t, keptServer.Validate())
+	require.Empty(t, keptServer.Certificates[0].Certificate)
+}
+
 func TestOldVersionsAndSuitesAreNotSpoken(t *testing.T) {
 	// RFC 9325 §3.1.1, §4.2: whatever the other side is willing to do.
 	ca := newCA(t)
@@ -103,6 +119,7 @@ func TestOldVersionsAndSuitesAreNotSpoken(t *testing.T) {
 			near, far := memPipe(t)
 			config, err := (&ClientOptions{RootCAs: ca.Pool()}).prepare(jid.MustParse("im.example"))
 			require.NoError(t, err)
+			require.EqualValues(t, tls.VersionTLS12, config.MinVersion)
 			done := make(chan error, 1)
 			go func() { done <- tls.Server(far, weak).Handshake() }()
 			_, _, err = clientHandshake(t.Context(), near, config)
@@ -112,6 +129,7 @@ func TestOldVersionsAndSuitesAreNotSpoken(t *testing.T) {
 			near, far = memPipe(t)
 			server, err := certs(cert).prepare(jid.MustParse("im.example"))
 			require.NoError(t, err)
+			require.EqualValues(t, tls.VersionTLS12, server.config.MinVersion)
 			go func() { done <- tls.Client(near, weak).Handshake() }()
 			_, _, err = server.handshake(t.Context(), far)
 			require.Error(t, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -43,6 +44,17 @@ type ServerOptions struct {
 func (o *ServerOptions) Validate() error {
 	_, err := o.config()
 	return err
+}
+
+// clone returns a copy that later changes of o, which may be nil, do not reach.
+func (o *ServerOptions) clone() ServerOptions {
+	if o == nil {
+		return ServerOptions{}
+	}
+	out := *o
+	out.Certificates = slices.Clone(o.Certificates)
+	out.Config = o.Config.Clone()
+	return out
 }
 
 // config returns a fresh configuration for one connection, without what depends

@@ -40,10 +40,7 @@ var (
 // The options may be nil and are copied. The feature may be used by any number
 // of streams at once.
 func StartTLSClient(opts *ClientOptions) stream.Feature {
-	var o ClientOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := opts.clone()
 	return stream.Feature{
 		Name:    nameStartTLS,
 		Forbids: stream.Secure,
@@ -101,10 +98,7 @@ func initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element,
 // The options are copied. The feature may be used by any number of streams at
 // once.
 func StartTLSServer(opts *ServerOptions) stream.Feature {
-	var o ServerOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := opts.clone()
 	return stream.Feature{
 		Name:    nameStartTLS,
 		Forbids: stream.Secure, // RFC 6120 §5.4.3.3 rule 5

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -237,4 +238,42 @@ func TestStartTLS(t *testing.T) {
 		require.NotContains(b.t, p.rest(), "<starttls")
 		require.ErrorIs(b.t, (<-done).err, jid.ErrTooLong)
 	})
+}
+
+// testStalls is the part of L11 that STARTTLS owns: one deadline for all.
+func testStalls(t *testing.T) {
+	const timeout = 30 * time.Second
+	for name, serve := range map[string]func(p *peer){
+		"after the request": func(p *peer) {},
+		"after proceed":     func(p *peer) { p.send(proceed) },
+		"in the handshake":  func(p *peer) { p.send(proceed); p.expect("\x16\x03\x01"); p.send("\x16\x03\x03\x00\x7a\x02") },
+	} {
+		inBubble(t, "client/"+name, func(b *bed) {
+			start := time.Now()
+			_, err := script(b, nil, func(p *peer) {
+				p.send(serverHeader + features(offerTLS))
+				p.expect(startTLS)
+				serve(p)
+			})
+			require.ErrorIs(b.t, err, stream.ErrNegotiationTimeout)
+			require.Equal(b.t, timeout, time.Since(start))
+		})
+	}
+	for name, hello := range map[string]string{"after proceed": "", "in the handshake": "\x16\x03\x01\x00\x7a\x01"} {
+		inBubble(t, "server/"+name, func(b *bed) {
+			start := time.Now()
+			done := b.server("im.example", secureOnly, nil, xtls.StartTLSServer(&xtls.ServerOptions{
+				Certificates: []tls.Certificate{b.issue("im.example")},
+			}))
+			p := &peer{t: b.t, conn: b.near}
+			p.send(clientHeader)
+			p.expect("</stream:features>")
+			p.send(startTLS)
+			p.expect(proceed)
+			p.send(hello)
+			require.ErrorIs(b.t, (<-done).err, stream.ErrNegotiationTimeout)
+			require.Equal(b.t, timeout, time.Since(start))
+			require.Empty(b.t, p.rest())
+		})
+	}
 }

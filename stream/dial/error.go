@@ -43,7 +43,7 @@ type Error struct {
 // How much of an Error its text shows.
 const (
 	textAttempts = 4
-	textPart     = 160
+	textPart     = 128
 )
 
 // Error describes the failure in at most about a thousand bytes. What comes

@@ -27,7 +27,7 @@ func order(records []*net.SRV, limit int, random func(n int) int) []*net.SRV {
 		}
 		// A number between 0 and the sum, inclusive, and the first record whose
 		// running sum reaches it.
-		pick, running := random(sum+1), 0
+		pick, running := min(random(sum+1), sum), 0
 		for i, r := range left[:same] {
 			if running += int(r.Weight); running >= pick {
 				out = append(out, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,18 +58,17 @@ func (d *dialing) targets(ctx context.Context, domain jid.JID) (targets []Target
 		// certificate has to name the domain in both.
 		return []Target{{Host: name, Port: defaultPort, Source: Fallback}}, lookup, nil
 	}
+	// RFC 2782, RFC 6120 §3.2.1 step 3: "." means that there is no service; and
+	// no fallback, which is step 8.
+	records = slices.DeleteFunc(records, func(r *net.SRV) bool { return r.Target == "." })
+	if len(records) == 0 {
+		return nil, nil, ErrNotAvailable
+	}
 	for _, r := range order(records, maxTargets, d.random) {
-		if r.Target == "." {
-			continue
-		}
 		targets = append(targets, Target{
 			Host: strings.TrimSuffix(r.Target, "."), Port: r.Port,
 			Source: SRV, Priority: r.Priority, Weight: r.Weight,
 		})
-	}
-	if len(targets) == 0 {
-		// RFC 2782, RFC 6120 §3.2.1 step 3; and no fallback, which is step 8.
-		return nil, nil, ErrNotAvailable
 	}
 	return targets, nil, nil
 }
@@ -126,7 +126,10 @@ func configured(s string) (Target, error) {
 		return Target{}, fmt.Errorf("%w: Server %s %s", ErrOptions, clip(strconv.Quote(s)), why)
 	}
 	t.Host = s
-	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	bare := s
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		bare = strings.TrimSuffix(inner, "]")
+	}
 	if _, err := netip.ParseAddr(bare); err == nil {
 		t.Host = bare
 	} else if host, port, err := net.SplitHostPort(s); err == nil {

@@ -1,0 +1,134 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slixmppEnv names Python interpreters that have slixmpp, as a list like PATH. Unset means the python3 on the PATH.
+const slixmppEnv = "STANZAKIT_SLIXMPP_PYTHON"
+
+// Slixmpp is one installed version of slixmpp.
+type Slixmpp struct {
+	Python  string // the interpreter
+	Version string
+}
+
+// FindSlixmpp returns the versions of slixmpp that are installed, at least one. It calls Missing if there is none.
+func FindSlixmpp(t testing.TB) []Slixmpp {
+	t.Helper()
+	list, named := os.LookupEnv(slixmppEnv)
+	if !named {
+		list = "python3"
+	}
+	var found []Slixmpp
+	for _, python := range filepath.SplitList(list) {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		out, err := exec.CommandContext(ctx, python, "-c", "import slixmpp; print(slixmpp.__version__)").Output()
+		cancel()
+		switch {
+		case err == nil:
+			found = append(found, Slixmpp{Python: python, Version: strings.TrimSpace(string(out))})
+		case named:
+			t.Fatalf("%s of %s has no slixmpp: %v", python, slixmppEnv, err)
+		}
+	}
+	if len(found) == 0 {
+		Missing(t, "slixmpp is not installed; %s can name Python interpreters that have it", slixmppEnv)
+	}
+	return found
+}
+
+// SlixmppOptions says how a client logs in.
+type SlixmppOptions struct {
+	JID      string
+	Password string
+	Addr     net.Addr
+	CA       string // a file with the authority to trust
+	TLS      string // the one version of TLS to use, "1.2" or "1.3"
+}
+
+// SlixmppEvent is one thing that happened to the client. Which fields are set depends on Event.
+type SlixmppEvent struct {
+	Event string // hello, failed, session, message, stream_error, disconnected
+
+	// hello
+	Version    string   `json:"version"`
+	Python     string   `json:"python"`
+	Bindings   []string `json:"bindings"`    // channel-binding types of the ssl module
+	KnowsTLS13 bool     `json:"knows_tls13"` // whether it knows that there is no tls-unique in TLS 1.3
+
+	// failed, stream_error
+	Condition string `json:"condition"`
+	// failed, session
+	Mechanism string `json:"mechanism"`
+	GS2       string `json:"gs2"` // RFC 5802 §7, gs2-header
+	// session
+	JID string `json:"jid"`
+	TLS string `json:"tls"`
+	// message
+	From string `json:"from"`
+	Type string `json:"type"`
+	Body string `json:"body"`
+}
+
+// SlixmppClient is a client that runs until the test ends, for one goroutine at a time.
+type SlixmppClient struct {
+	process *process
+	next    int
+}
+
+// Start starts a client and tells it to log in.
+func (s Slixmpp) Start(t testing.TB, o SlixmppOptions) *SlixmppClient {
+	t.Helper()
+	script, err := filepath.Abs(filepath.Join("testdata", "slixmpp_peer.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(o.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &SlixmppClient{process: start(t, t.TempDir(), s.Python, script,
+		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS)}
+	if _, err := io.WriteString(c.process.stdin, o.Password+"\n"); err != nil {
+		t.Fatalf("slixmpp: %v", err)
+	}
+	return c
+}
+
+// Send tells the client to send a chat message.
+func (c *SlixmppClient) Send(to, body string) error {
+	line, err := json.Marshal(map[string]string{"to": to, "body": body})
+	if err != nil {
+		return err
+	}
+	_, err = c.process.stdin.Write(append(line, '\n'))
+	return err
+}
+
+// Close tells the client to end its session; a disconnected event follows.
+func (c *SlixmppClient) Close() error { return c.process.stdin.Close() }
+
+// Next returns the next event.
+func (c *SlixmppClient) Next(ctx context.Context) (*SlixmppEvent, error) {
+	line, next, err := c.process.wait(ctx, c.next, func(line string) bool { return strings.HasPrefix(line, "{") })
+	c.next = next
+	if err != nil {
+		return nil, fmt.Errorf("waiting for slixmpp: %w", err)
+	}
+	e := new(SlixmppEvent)
+	if err := json.Unmarshal([]byte(line), e); err != nil {
+		return nil, fmt.Errorf("slixmpp: %q: %w", line, err)
+	}
+	return e, nil
+}
