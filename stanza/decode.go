@@ -135,19 +135,25 @@ var nameLang = stream.Name{Space: stream.NSXML, Local: "lang"}
 // head collects the common attributes and returns the value of the type
 // attribute, a view.
 func (g *gather) head(el *stream.Element) (typ []byte, hasType bool) {
-	if v, ok := el.AttrBytes("id"); ok {
-		g.add(fieldID, v)
+	for a := range el.Attrs() {
+		if a.Name.Space != "" {
+			if a.Name == nameLang {
+				g.add(fieldLang, a.Value)
+			}
+			continue
+		}
+		switch a.Name.Local {
+		case "id":
+			g.add(fieldID, a.Value)
+		case "to":
+			g.add(fieldTo, a.Value)
+		case "from":
+			g.add(fieldFrom, a.Value)
+		case "type":
+			typ, hasType = a.Value, true
+		}
 	}
-	if v, ok := el.AttrBytes("to"); ok {
-		g.add(fieldTo, v)
-	}
-	if v, ok := el.AttrBytes("from"); ok {
-		g.add(fieldFrom, v)
-	}
-	if v, ok := el.AttrNS(nameLang); ok {
-		g.add(fieldLang, v)
-	}
-	return el.AttrBytes("type")
+	return typ, hasType
 }
 
 // set stores a string in h if it belongs there.

@@ -1,6 +1,10 @@
 package stanza
 
-import "stanzakit.dev/xmpp/stream"
+import (
+	"slices"
+
+	"stanzakit.dev/xmpp/stream"
+)
 
 // DecodeElement reads the IQ el into q. All that q held before is gone, and with
 // it what was borrowed through q.
@@ -63,7 +67,7 @@ func (q *IQ) DecodeElement(el *stream.Element) error {
 // rules checks what RFC 6120 §8.2.3 demands of an IQ with that many children,
 // of which the first that is no error is called payload.
 func (q *IQ) rules(g *gather, content string, payload stream.Name, children int) error {
-	hasID := len(g.cuts) > 0 && g.cuts[0].field == fieldID
+	hasID := slices.ContainsFunc(g.cuts, func(c cut) bool { return c.field == fieldID })
 	switch {
 	case q.Type == "": // rule 2
 		return badRequest("missing or unknown iq type")

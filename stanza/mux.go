@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"sync"
 
 	"stanzakit.dev/xmpp/stream"
@@ -189,7 +188,7 @@ func (m *Mux) Use(middleware ...func(next Handler) Handler) {
 		}
 		var after int // where the next handler of the chain is found
 		h := mw(HandlerFunc(func(ctx context.Context, s Sender, st Stanza) error {
-			return m.from(after, ctx, s, st)
+			return m.from(ctx, after, s, st)
 		}))
 		if h == nil {
 			continue
@@ -203,7 +202,7 @@ func (m *Mux) Use(middleware ...func(next Handler) Handler) {
 
 // from handles a stanza with the chain without its first i handlers, the routing
 // at its end.
-func (m *Mux) from(i int, ctx context.Context, s Sender, st Stanza) error {
+func (m *Mux) from(ctx context.Context, i int, s Sender, st Stanza) error {
 	m.mu.RLock()
 	var h Handler
 	if i < len(m.chain) {
@@ -218,7 +217,7 @@ func (m *Mux) from(i int, ctx context.Context, s Sender, st Stanza) error {
 
 // HandleStanza implements [Handler].
 func (m *Mux) HandleStanza(ctx context.Context, s Sender, st Stanza) error {
-	return m.from(0, ctx, s, st)
+	return m.from(ctx, 0, s, st)
 }
 
 // route calls the handler that st is for.
@@ -260,32 +259,42 @@ func (m *Mux) find(st Stanza) Handler {
 
 // byPayload finds the route of the payload with the most specific one: the first
 // that is matched by its whole name, or else by its namespace.
-func (m *Mux) byPayload(st Stanza, r route) (bySpace Handler) {
-	for el := range payloadsOf(st) {
-		r.name = el.Name()
-		if h := m.lookup(r); h != nil {
-			return h
+func (m *Mux) byPayload(st Stanza, r route) Handler {
+	var bySpace Handler
+	switch st := st.(type) {
+	case *Message:
+		for el := range st.Payloads() {
+			if h := m.byName(r, el.Name(), &bySpace); h != nil {
+				return h
+			}
 		}
-		if r.name.Local = ""; bySpace == nil && r.name.Space != "" {
-			bySpace = m.lookup(r)
+	case *Presence:
+		for el := range st.Payloads() {
+			if h := m.byName(r, el.Name(), &bySpace); h != nil {
+				return h
+			}
+		}
+	case *IQ:
+		if el := st.Element(); el != nil {
+			if h := m.byName(r, el.Name(), &bySpace); h != nil {
+				return h
+			}
 		}
 	}
 	return bySpace
 }
 
-// payloadsOf yields the payloads of a stanza that was received.
-func payloadsOf(st Stanza) iter.Seq[*stream.Element] {
-	switch st := st.(type) {
-	case *Message:
-		return st.Payloads()
-	case *Presence:
-		return st.Payloads()
+// byName finds the route for a payload name. The first one for its namespace goes
+// to bySpace instead.
+func (m *Mux) byName(r route, name stream.Name, bySpace *Handler) Handler {
+	r.name = name
+	if h := m.lookup(r); h != nil {
+		return h
 	}
-	return func(yield func(*stream.Element) bool) {
-		if iq, ok := st.(*IQ); ok && iq.Element() != nil {
-			yield(iq.Element())
-		}
+	if r.name.Local = ""; *bySpace == nil && r.name.Space != "" {
+		*bySpace = m.lookup(r)
 	}
+	return nil
 }
 
 // lookup finds the route with that name, for the type or else for any type.

@@ -178,21 +178,24 @@ func (e *Element) AppendText(dst []byte) []byte {
 // Children yields the child elements. Each is borrowed until the loop takes
 // its next step.
 func (e *Element) Children() iter.Seq[*Element] {
-	return func(yield func(*Element) bool) {
-		if bytes.IndexByte(e.Inner(), '<') < 0 {
+	// Short enough to be inlined, so that the loop allocates nothing.
+	return func(yield func(*Element) bool) { e.eachChild(yield) }
+}
+
+func (e *Element) eachChild(yield func(*Element) bool) {
+	if bytes.IndexByte(e.Inner(), '<') < 0 {
+		return
+	}
+	c := cutters.Get().(*cutter)
+	defer func() { c.unread(); cutters.Put(c) }()
+	c.read(e, 1)
+	for {
+		el, kind, err := c.cut()
+		if err != nil || kind == EndElement {
 			return
 		}
-		c := cutters.Get().(*cutter)
-		defer func() { c.unread(); cutters.Put(c) }()
-		c.read(e, 1)
-		for {
-			el, kind, err := c.cut()
-			if err != nil || kind == EndElement {
-				return
-			}
-			if el != nil && !yield(el) {
-				return
-			}
+		if el != nil && !yield(el) {
+			return
 		}
 	}
 }
@@ -243,15 +246,17 @@ func (e *Element) Clone() *Element {
 // Tokens yields the tokens of the element: its own start tag first, its own end
 // tag last. Each is borrowed until the loop takes its next step.
 func (e *Element) Tokens() iter.Seq[*Token] {
-	return func(yield func(*Token) bool) {
-		c := cutters.Get().(*cutter)
-		defer func() { c.unread(); cutters.Put(c) }()
-		c.read(e, 0)
-		for {
-			tok, err := c.t.Next()
-			if err != nil || !yield(tok) {
-				return
-			}
+	return func(yield func(*Token) bool) { e.eachToken(yield) }
+}
+
+func (e *Element) eachToken(yield func(*Token) bool) {
+	c := cutters.Get().(*cutter)
+	defer func() { c.unread(); cutters.Put(c) }()
+	c.read(e, 0)
+	for {
+		tok, err := c.t.Next()
+		if err != nil || !yield(tok) {
+			return
 		}
 	}
 }

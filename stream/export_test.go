@@ -1,5 +1,7 @@
 package stream
 
+import "net"
+
 // HeldBytes returns how many bytes of read and write buffers a session holds.
 // The caller sees to it that the session is idle.
 func HeldBytes(s *Session) int {
@@ -11,3 +13,9 @@ func HeldBytes(s *Session) int {
 	}
 	return n
 }
+
+// RawConn returns the connection beneath a session.
+func RawConn(s *Session) net.Conn { return s.conn }
+
+// NewStreamID is newStreamID.
+func NewStreamID() string { return newStreamID() }
