@@ -55,6 +55,13 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(second))
 		requireSame(t, st, Clone(st))
+		// The same on a stream, whose content namespace is around it.
+		plain := declare(el.Name().Space, encode(t, st))
+		el3, err := stream.ParseElement([]byte(plain), nil)
+		require.NoError(t, err, "%s", plain)
+		st3, err := Decode(el3)
+		require.NoError(t, err, "%s", plain)
+		requireSame(t, st, st3)
 	})
 }
 

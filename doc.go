@@ -1,0 +1,42 @@
+// Package xmpp is the front door of StanzaKit: a [Client] that connects an
+// account to its server, and a [Server] that programs embed. Both only wire
+// together the packages below, each of which can be used alone:
+//
+//   - jid: addresses (RFC 7622)
+//   - sasl: authentication mechanisms, pure, for both sides (RFC 5802, RFC 7677,
+//     RFC 4616)
+//   - stream: XML, streams, negotiation, sessions (RFC 6120 §4, §11)
+//   - tls: STARTTLS for both sides, certificates, channel bindings (RFC 6120
+//     §5, RFC 7590, RFC 9266)
+//   - stream/auth, stream/bind: SASL and resource binding in a stream (RFC 6120
+//     §6, §7)
+//   - stream/dial: finding a server (RFC 6120 §3)
+//   - stanza: messages, presence and iq, requests and replies, routing to
+//     handlers (RFC 6120 §8, RFC 6121 §4.7, §5.2)
+//   - stanza/ping: XMPP Ping (XEP-0199)
+//   - stream/xmpptest: a server for tests
+//
+// A client:
+//
+//	client := &xmpp.Client{JID: jid.MustParse("bot@example.org"), Password: password}
+//	conn, err := client.Connect(ctx)
+//
+// A server:
+//
+//	server := &xmpp.Server{
+//		Domains:  []jid.JID{jid.MustParse("example.org")},
+//		Accounts: accounts,
+//		TLS:      &xtls.ServerOptions{Certificates: certificates},
+//	}
+//	err := server.Serve(ctx, listener)
+//
+// The defaults are the safe ones. A connection is made with TLS 1.2 or later and
+// a certificate that names the domain; the password is proved, not sent, and the
+// proof is bound to the connection whenever both sides can; what a peer can make
+// this side hold is bounded. Options that weaken any of this begin with
+// Insecure.
+//
+// What the Server does not do yet: rosters and subscriptions, messages to those
+// who are offline, federation with other servers. Presence goes where it is
+// addressed, and to the other resources of the account.
+package xmpp
