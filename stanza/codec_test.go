@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -227,6 +228,7 @@ func TestEncodeRefuses(t *testing.T) {
 	query := XML(struct {
 		XMLName struct{} `xml:"urn:x query"`
 	}{})
+	encode(t, &Message{Body: manyTexts(64)})
 	for name, c := range map[string]struct {
 		st Stanza
 		is error
@@ -245,7 +247,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"message body language twice":  {&Message{Body: Texts{{"en", "a"}, {"EN", "b"}}}, ErrInvalid},
 		"message body language equal":  {&Message{Lang: "en", Body: Texts{{"en", "a"}, {"", "b"}}}, ErrInvalid},
 		"message subject twice":        {&Message{Subject: Texts{{"", "a"}, {"", "b"}}}, ErrInvalid},
-		"message too many languages":   {&Message{Body: make(Texts, 65)}, ErrInvalid},
+		"message too many languages":   {&Message{Body: manyTexts(65)}, ErrInvalid},
 		"message nil payload":          {&Message{Extra: []Payload{nil}}, ErrInvalid},
 		"message error without Error":  {&Message{Type: ErrorMessage}, ErrInvalid},
 		"message Error without error":  {&Message{Error: &Error{Condition: Gone}}, ErrInvalid},
@@ -290,4 +292,12 @@ func TestEncodeEscapes(t *testing.T) {
 	require.Equal(t, m.Body, got.Body)
 	require.Equal(t, m.Subject, got.Subject)
 	require.Equal(t, m.Thread, got.Thread)
+}
+
+// manyTexts returns texts in that many languages.
+func manyTexts(n int) (t Texts) {
+	for i := range n {
+		t = append(t, Text{"x-" + strconv.Itoa(i), "x"})
+	}
+	return t
 }

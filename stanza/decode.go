@@ -106,7 +106,7 @@ func (g *gather) text(f field, el *stream.Element) {
 
 // texts collects el as a text in some language.
 func (g *gather) texts(f field, el *stream.Element) {
-	if lang, ok := el.AttrNS(nameLang); ok && len(lang) > 0 {
+	if lang, ok := el.AttrNS(nameLang); ok {
 		g.add(fieldTextLang, lang)
 	}
 	g.text(f, el)

@@ -3,20 +3,22 @@
 //
 // [Message], [Presence] and [IQ] are plain structs with every attribute and
 // child that RFC 6120 and RFC 6121 define. What extensions add to a stanza is a
-// [Payload]: anything that writes one XML element. An unknown payload that was
-// received is kept as a *[stream.Element] and written byte for byte as it came.
-// A payload is read into a value of one's own with [Unmarshal], and written from
-// a struct with encoding/xml tags with [XML].
+// [Payload]: anything that writes one XML element. A payload that was received is
+// a *[stream.Element], and is written byte for byte as it came whether it was
+// understood or not. It is read into a value of one's own with [Unmarshal]; a
+// struct with encoding/xml tags becomes a payload with [XML].
 //
 // # Decoding
 //
 // [Decode] makes a stanza of a [stream.Element]; the method DecodeElement of each
 // type does so into memory that is there already. It costs one allocation for
-// all the strings of the stanza, plus one for each kind of text in it, which is
-// used again. Payloads are found by who asks for them. A stanza that breaks the rules gives a [*Error], and [ErrorReply] makes
-// the one answer to it. Where the specifications leave open what to do with
-// something that MUST NOT be there, the documentation of DecodeElement says
-// what happens: the first counts, and the rest is ignored.
+// all the strings of the stanza, and one for each slice of texts that is new.
+// Payloads are looked for by who asks for them.
+//
+// A stanza that breaks the rules gives a [*Error], and [ErrorReply] makes the one
+// answer to it. Where the specifications leave open what to do with something
+// that MUST NOT be there, the documentation of DecodeElement says what happens:
+// the first counts, and the rest is ignored.
 //
 // # Lifetime
 //

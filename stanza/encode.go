@@ -65,9 +65,7 @@ func writeHead(w *stream.Writer, id string, to, from jid.JID, typ, lang string) 
 	if typ != "" {
 		w.Attr("type", typ)
 	}
-	if lang != "" {
-		w.Lang(lang)
-	}
+	w.Lang(lang) // nothing if it is empty
 }
 
 // writeTexts writes an element for each language, of which lang is that of the
@@ -82,9 +80,7 @@ func writeTexts(w *stream.Writer, local string, texts Texts, lang string) error 
 			return invalid(local + " twice in one language")
 		}
 		w.Start(stream.Name{Local: local})
-		if t.Lang != "" {
-			w.Lang(t.Lang)
-		}
+		w.Lang(t.Lang)
 		w.Text(t.Value)
 		w.End()
 	}
@@ -108,9 +104,5 @@ func finish(w *stream.Writer, dst []byte, source *stream.Element, extra []Payloa
 		w.Append(e)
 	}
 	w.End()
-	out, err := w.Bytes()
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
+	return w.Bytes()
 }

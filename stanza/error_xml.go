@@ -103,15 +103,11 @@ func (e *Error) AppendXML(dst []byte) ([]byte, error) {
 		w.Attr("by", e.By.String())
 	}
 	w.Start(stream.Name{Space: NSErrors, Local: string(e.Condition)})
-	if e.URI != "" {
-		w.Text(e.URI)
-	}
+	w.Text(e.URI)
 	w.End()
 	if e.Text != "" {
 		w.Start(stream.Name{Space: NSErrors, Local: "text"})
-		if e.Lang != "" {
-			w.Lang(e.Lang)
-		}
+		w.Lang(e.Lang)
 		w.Text(e.Text)
 		w.End()
 	}

@@ -11,7 +11,7 @@ func TestNewID(t *testing.T) {
 	require.Len(t, id, 16)
 	require.Regexp(t, `^[A-Za-z0-9_-]{16}$`, id)
 	require.NotEqual(t, id, NewID())
-	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { NewID() }), 1.0)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { NewID() }), 2.0)
 }
 
 func BenchmarkNewID(b *testing.B) {

@@ -116,6 +116,7 @@ func TestMessageDuplicates(t *testing.T) {
 			Message{Subject: Texts{{"", "1"}, {"cs", "3"}}, Body: Plain("b")}},
 		{"thread", "", "<thread>1</thread><thread parent='p'>2</thread>", Message{Thread: "1"}},
 		{"thread empty", "", "<thread parent='p'/><thread> </thread><thread>2</thread>", Message{Thread: "2"}},
+		{"parent without thread", "", "<thread parent='p'/>", Message{}},
 		{"thread is its parent", "", "<thread parent='1'>1</thread>", Message{Thread: "1"}},
 		{"empty language", " xml:lang=''", "<body xml:lang=''>1</body>", Message{Body: Plain("1")}},
 		{"error in another type", "", "<error type='cancel'/>", Message{}},
@@ -144,13 +145,13 @@ func TestMessageLanguagesAreBounded(t *testing.T) {
 
 func TestMessagePayloads(t *testing.T) {
 	const wire = `<message id='1'><x xmlns='urn:x' a="&quot;1&quot;" ><y>&#65;</y></x><body>b</body>` +
-		`<p:z xmlns:p='urn:z'><p:q/></p:z><unknown/><x xmlns='urn:x'>second</x></message>`
+		`<p:z xmlns:p='urn:z'><p:q/></p:z><unknown/><n xmlns=''/><x xmlns='urn:x'>second</x></message>`
 	m := decode[*Message](t, wire)
 	var names []string
 	for el := range m.Payloads() {
 		names = append(names, el.Name().String())
 	}
-	require.Equal(t, []string{"{urn:x}x", "{urn:z}z", "{jabber:client}unknown", "{urn:x}x"}, names)
+	require.Equal(t, []string{"{urn:x}x", "{urn:z}z", "{jabber:client}unknown", "n", "{urn:x}x"}, names)
 
 	el, ok := m.Payload(stream.Name{Space: "urn:x", Local: "x"})
 	require.True(t, ok)
@@ -166,7 +167,7 @@ func TestMessagePayloads(t *testing.T) {
 	out := encode(t, m)
 	require.Contains(t, out, `<x xmlns='urn:x' a="&quot;1&quot;" ><y>&#65;</y></x>`)
 	require.Contains(t, out, `<p:z xmlns:p='urn:z'><p:q/></p:z>`)
-	require.Contains(t, out, `<unknown/>`)
+	require.Contains(t, out, `<unknown/><n xmlns=''/>`)
 	require.Contains(t, out, `<origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>`)
 
 	var none Message

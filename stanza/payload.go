@@ -7,16 +7,17 @@ import (
 )
 
 // Payload is an extension element that can be put into a stanza (RFC 6120
-// §8.4), or anything else that writes one XML element: stanzas are payloads
-// too, so that they can be forwarded inside others.
+// §8.4), or anything else that writes one XML element. To put a stanza into
+// another one, see [Qualified].
 //
 // AppendXML appends the element to dst, for use where the content namespace of
 // the stream is the default namespace: an extension element declares its own.
 // It returns an error rather than XML that is not well-formed; a
 // [stream.Writer] sees to both. It must not keep dst.
 //
-// A *[stream.Element] is a payload, written byte for byte as it was received. A
-// struct with encoding/xml tags becomes one with [XML].
+// A *[stream.Element] is a payload, written byte for byte as it was received; a
+// namespace declaration that it had from outside is added. A struct with
+// encoding/xml tags becomes a payload with [XML].
 type Payload interface {
 	AppendXML(dst []byte) ([]byte, error)
 }

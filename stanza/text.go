@@ -49,10 +49,6 @@ func (t Texts) In(tag string) (string, bool) {
 			break
 		}
 		tag = tag[:i]
-		// RFC 4647 §3.4: a single letter or digit goes with what follows it.
-		if i >= 2 && tag[i-2] == '-' {
-			tag = tag[:i-2]
-		}
 	}
 	return "", false
 }

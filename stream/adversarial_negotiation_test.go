@@ -408,9 +408,11 @@ func adversarialG02(t *testing.T) {
 					synctest.Wait()
 				}
 				why := errors.New("changed my mind")
+				start := time.Now()
 				cancel(why)
 				err := <-errs
 				require.ErrorIs(t, err, why)
+				require.Zero(t, time.Since(start), "at once, not at the deadline")
 				p.all(t) // the connection was closed
 			})
 		})
@@ -431,8 +433,10 @@ func adversarialG02(t *testing.T) {
 					p.say(t, s)
 					synctest.Wait()
 				}
+				start := time.Now()
 				cancel()
 				require.ErrorIs(t, <-errs, context.Canceled)
+				require.Zero(t, time.Since(start))
 				p.all(t)
 			})
 		})

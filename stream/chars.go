@@ -60,7 +60,15 @@ func textStops(x uint64) uint64 {
 // attrStops is the same for an attribute value; quote is the quotation mark in
 // all eight bytes.
 func attrStops(x, quote uint64) uint64 {
-	return (x | (x - ones*0x20) | (x ^ ones*'<' - ones) | (x ^ ones*'&' - ones) | (x ^ quote - ones)) & highs
+	return (x | (x - ones*0x20) | ((x ^ ones*'<') - ones) | ((x ^ ones*'&') - ones) | ((x ^ quote) - ones)) & highs
+}
+
+// nameStops marks the first byte that cannot be in a name: white space, '=',
+// '>', '/' and a few that stand nowhere near a name. Bytes outside ASCII are
+// not marked.
+func nameStops(x uint64) uint64 {
+	// '<', '=', '>' and '?' are 0x3C to 0x3F.
+	return ((x - ones*0x21) | (((x | ones*3) ^ ones*0x3F) - ones) | ((x ^ ones*'/') - ones)) &^ x & highs
 }
 
 // load64 reads eight bytes; the caller has checked that they are there.

@@ -75,14 +75,14 @@ func (e *Element) appendRewritten(dst []byte, around, content string, set []Attr
 			return dst, err
 		}
 	}
-	r := rewriter{e: e, set: set, from: e.name.Space, content: content}
+	r := rewriter{e: e, from: e.name.Space, content: content}
 	r.stanza = isContentSpace(r.from)
 	before := len(dst)
 	var err error
 	if e.flags != 0 || e.prefix != "" {
-		dst, err = r.rescope(dst, around)
+		dst, err = r.rescope(dst, around, set)
 	} else {
-		dst, err = r.copy(dst, around)
+		dst, err = r.copy(dst, around, set)
 	}
 	if err != nil {
 		return dst[:before], err
@@ -116,14 +116,13 @@ func (a *AttrSet) tag() string {
 // rewriter is one call of AppendRewritten.
 type rewriter struct {
 	e             *Element
-	set           []AttrSet
 	from, content string
 	stanza        bool // from is a content namespace, to be replaced by content
 }
 
 // copy rewrites the start tag and copies the rest: all that inherits a
 // namespace inherits it from the start tag.
-func (r *rewriter) copy(dst []byte, around string) ([]byte, error) {
+func (r *rewriter) copy(dst []byte, around string, set []AttrSet) ([]byte, error) {
 	e := r.e
 	dst = append(append(dst, '<'), e.name.Local...)
 	space := r.from
@@ -133,7 +132,7 @@ func (r *rewriter) copy(dst []byte, around string) ([]byte, error) {
 	if space != around {
 		dst = appendDecl(dst, "", space)
 	}
-	dst, err := r.attrs(dst, e.raw[:e.tagLen])
+	dst, err := appendAttrs(dst, e.raw[:e.tagLen], set)
 	if err != nil {
 		return dst, err
 	}
@@ -144,22 +143,22 @@ func (r *rewriter) copy(dst []byte, around string) ([]byte, error) {
 	return append(dst, e.raw[e.tagLen:]...), nil
 }
 
-// attrs appends the attributes of the start tag as they are in tag, with the
-// changes of r.set, and without a declaration of the default namespace.
-func (r *rewriter) attrs(dst, tag []byte) ([]byte, error) {
+// appendAttrs appends the attributes of a start tag as they are, with the
+// changes of set, and without a declaration of the default namespace.
+func appendAttrs(dst, tag []byte, set []AttrSet) ([]byte, error) {
 	for i := tagNameEnd(tag); ; {
 		name, value, next := rawAttr(tag, i)
 		if name == nil {
 			break
 		}
 		i = next
-		if string(name) != "xmlns" && !r.sets(name) {
+		if string(name) != "xmlns" && !sets(set, name) {
 			dst = append(append(append(append(dst, ' '), name...), '='), value...)
 		}
 	}
 	var err error
-	for i := range r.set {
-		if a := &r.set[i]; !a.Remove {
+	for i := range set {
+		if a := &set[i]; !a.Remove {
 			dst = append(append(append(dst, ' '), a.tag()...), '=', '\'')
 			if dst, err = AppendEscapedAttr(dst, a.Value); err != nil {
 				return dst, err
@@ -171,9 +170,9 @@ func (r *rewriter) attrs(dst, tag []byte) ([]byte, error) {
 }
 
 // sets reports whether the attribute is one of those that are set or removed.
-func (r *rewriter) sets(name []byte) bool {
-	for i := range r.set {
-		if r.set[i].tag() == string(name) {
+func sets(set []AttrSet, name []byte) bool {
+	for i := range set {
+		if set[i].tag() == string(name) {
 			return true
 		}
 	}
@@ -183,7 +182,7 @@ func (r *rewriter) sets(name []byte) bool {
 // rescope rewrites all tags, so that each element has the namespace it is to
 // have whatever the declarations around it were. Prefixes and their
 // declarations are kept, except those for content namespaces that change.
-func (r *rewriter) rescope(dst []byte, around string) ([]byte, error) {
+func (r *rewriter) rescope(dst []byte, around string, set []AttrSet) ([]byte, error) {
 	type level struct {
 		tag     string
 		def     string // default namespace around it, in the output
@@ -195,7 +194,6 @@ func (r *rewriter) rescope(dst []byte, around string) ([]byte, error) {
 	var (
 		t      = &c.t
 		levels []level
-		plain  = rewriter{}
 		def    = around
 		inside = r.stanza
 	)
@@ -237,9 +235,9 @@ func (r *rewriter) rescope(dst []byte, around string) ([]byte, error) {
 			tag := t.buf[t.start:t.pos]
 			if len(levels) == 0 {
 				dst = r.e.appendOuterPrefixes(dst)
-				dst, err = r.attrs(dst, tag)
+				dst, err = appendAttrs(dst, tag, set)
 			} else {
-				dst, err = plain.attrs(dst, tag)
+				dst, err = appendAttrs(dst, tag, nil)
 			}
 			if err != nil {
 				return dst, err

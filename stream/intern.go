@@ -1,11 +1,14 @@
 package stream
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Names come as bytes and leave as strings. Those that are known beforehand
 // are found in a table that never changes; the rest go through a small cache
 // of each tokenizer, in which a newcomer displaces whoever has its place. A
-// peer that invents names pays with one small allocation each and cannot make
+// peer that invents names pays with two small allocations each and cannot make
 // the cache grow.
 
 const (
@@ -19,54 +22,159 @@ const (
 	hashMul = 0x9E3779B97F4A7C15
 )
 
-// hashName mixes the length with the first and last eight bytes. It need not
-// be strong: both tables hold at most one name per place, and a collision
-// costs an allocation.
-func hashName(b []byte) uint64 {
-	n := len(b)
-	switch {
-	case n >= 8:
-		x, y := load64(b, 0), load64(b, n-8)
-		return ((x^uint64(n))*hashMul ^ bits.RotateLeft64(y, 29)) * hashMul
-	case n >= 4:
-		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24
-		y := uint64(b[n-4]) | uint64(b[n-3])<<8 | uint64(b[n-2])<<16 | uint64(b[n-1])<<24
-		return (x | y<<32 ^ uint64(n)) * hashMul
-	case n > 0:
-		return (uint64(b[0]) | uint64(b[n>>1])<<8 | uint64(b[n-1])<<16 | uint64(n)<<24) * hashMul
-	}
-	return 0
+// qname is a string that was seen in a document, a qualified name or the name
+// of a namespace, with everything about it that does not depend on where it
+// stands. It never changes.
+type qname struct {
+	// key holds the bytes of a string shorter than eight, so that such strings
+	// are compared by comparing keys; longKey otherwise.
+	key uint64
+	// bit is one bit, the same one for the same string. A set of names without
+	// a bit in common has no name twice.
+	bit uint64
+
+	tag           string // all of it
+	prefix, local string // of a name
+	// space is what an attribute with this name has for a namespace before
+	// prefixes are resolved: the prefix, except for xml, which always means the
+	// same.
+	space string
+	kind  nameKind
 }
 
-var wellKnown [1 << wellKnownBits]string
+// longKey is no key: the last byte of a short string is zero.
+const longKey = ^uint64(0)
 
-func init() {
+// nameKind says what a qname can be.
+type nameKind uint8
+
+const (
+	notName  nameKind = iota // not a qualified name
+	plain                    // needs no declaration
+	prefixed                 // has a prefix other than xml
+	declares                 // xmlns, or has it as its prefix
+)
+
+// newName makes the entry for b.
+func newName(b []byte) *qname {
+	key, h := hashName(b)
+	n := &qname{key: key, bit: 1 << (h >> 58), tag: string(b)}
+	end, colon, status := scanName(append([]byte(n.tag), ' '), 0)
+	if status != nameOK || end != len(n.tag) {
+		return n
+	}
+	n.local, n.kind = n.tag, plain
+	if colon >= 0 {
+		n.prefix, n.local = n.tag[:colon], n.tag[colon+1:]
+		n.space, n.kind = n.prefix, prefixed
+	}
+	switch {
+	case n.prefix == "xml":
+		n.space, n.kind = NSXML, plain
+	case n.prefix == "xmlns", n.tag == "xmlns":
+		n.kind = declares
+	}
+	return n
+}
+
+// hashName returns the key of b and a hash. The hash mixes the length with the
+// first and last eight bytes; it need not be strong: both tables hold at most
+// one name per place, and a collision costs an allocation.
+func hashName(b []byte) (key, h uint64) {
+	if len(b) < 8 {
+		var buf [8]byte
+		copy(buf[:], b)
+		key = binary.LittleEndian.Uint64(buf[:])
+		return key, key * hashMul
+	}
+	return longKey, hashLong(load64(b, 0), load64(b, len(b)-8), len(b))
+}
+
+func hashLong(first, last uint64, n int) uint64 {
+	return ((first^uint64(n))*hashMul ^ bits.RotateLeft64(last, 29)) * hashMul
+}
+
+// nobody stands in the places of the table that are empty.
+var nobody = &qname{key: longKey, tag: "\x00"}
+
+var wellKnown = func() (t [1 << wellKnownBits]*qname) {
+	for i := range t {
+		t[i] = nobody
+	}
 	for _, s := range wellKnownNames {
-		i := hashName([]byte(s)) >> (64 - wellKnownBits)
-		if wellKnown[i] == "" { // the first of two with the same place wins
-			wellKnown[i] = s
+		_, h := hashName([]byte(s))
+		if i := h >> (64 - wellKnownBits); t[i] == nobody { // the first of two with the same place wins
+			t[i] = newName([]byte(s))
 		}
 	}
-}
+	return t
+}()
 
 // internCache is the replaceable part.
-type internCache [1 << cacheBits]string
+type internCache [1 << cacheBits]*qname
 
-// name returns b as a string.
-func (t *Tokenizer) name(b []byte) string {
-	h := hashName(b)
-	if s := wellKnown[h>>(64-wellKnownBits)]; s == string(b) {
-		return s
+// find returns the name at i in b, if it is one that was seen before, and where
+// it ends; nil when it takes a closer look. A name that was seen needs no
+// checks.
+func (t *Tokenizer) find(b []byte, i int) (*qname, int) {
+	if i+8 > len(b) {
+		return nil, i
+	}
+	x := load64(b, i)
+	if m := nameStops(x); m != 0 {
+		n := firstStop(m)
+		x &= 1<<(8*n&63) - 1
+		h := x * hashMul
+		if q := wellKnown[h>>(64-wellKnownBits)]; q.key == x {
+			return q, i + n
+		}
+		if t.cache != nil {
+			if q := t.cache[h>>(64-cacheBits)]; q != nil && q.key == x && q.kind != notName {
+				return q, i + n
+			}
+		}
+		return nil, i
+	}
+	end := i + 8
+	for {
+		if end+8 > len(b) {
+			return nil, i
+		}
+		m := nameStops(load64(b, end))
+		if m != 0 {
+			end += firstStop(m)
+			break
+		}
+		end += 8
+	}
+	name := b[i:end]
+	h := hashLong(x, load64(b, end-8), len(name))
+	if q := wellKnown[h>>(64-wellKnownBits)]; q.tag == string(name) && q.kind != notName {
+		return q, end
+	}
+	if t.cache != nil {
+		if q := t.cache[h>>(64-cacheBits)]; q != nil && q.tag == string(name) && q.kind != notName {
+			return q, end
+		}
+	}
+	return nil, i
+}
+
+// intern returns the entry for b, which it makes if there is none.
+func (t *Tokenizer) intern(b []byte) *qname {
+	_, h := hashName(b)
+	if q := wellKnown[h>>(64-wellKnownBits)]; q.tag == string(b) {
+		return q
 	}
 	if len(b) > cachedName {
-		return string(b)
+		return newName(b)
 	}
 	if t.cache == nil {
 		t.cache = new(internCache)
 	}
 	p := &t.cache[h>>(64-cacheBits)]
-	if *p != string(b) {
-		*p = string(b)
+	if *p == nil || (*p).tag != string(b) {
+		*p = newName(b)
 	}
 	return *p
 }

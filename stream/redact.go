@@ -116,9 +116,10 @@ func (t *tracer) redact(el *Element) []byte {
 	return append(out, raw[end:]...)
 }
 
-// secret reports whether el or something in it is secret.
+// secret reports whether el or something in it is secret. An element without
+// contents has nothing to hide.
 func (t *tracer) secret(el *Element, depth int) bool {
-	if t.secrets[el.Name()] {
+	if t.secrets[el.Name()] && len(el.Inner()) > 0 {
 		return true
 	}
 	if depth == 8 {

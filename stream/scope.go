@@ -48,7 +48,7 @@ func (t *Tokenizer) declare() bool {
 			t.fail(PolicyViolation, "namespace name longer than %d octets", longestName)
 			return false
 		}
-		space := t.name(v)
+		space := t.intern(v).tag
 		if why := reservedBinding(d.prefix, space); why != "" {
 			t.fail(NotWellFormed, "%s", why)
 			return false

@@ -81,8 +81,9 @@ const (
 
 // frame is an open element.
 type frame struct {
-	tag      string // qualified name as written
-	bindings int    // how many bindings were in force outside
+	name     *qname
+	space    string
+	bindings int // how many bindings were in force outside
 }
 
 // NewTokenizer returns a tokenizer with the limits lim; nil means the
@@ -162,7 +163,6 @@ func (t *Tokenizer) rebase(to []byte, shift int) {
 	t.start -= shift
 	t.item -= shift
 	t.tag.nameStart -= shift
-	t.tag.nameEnd -= shift
 	t.tag.valueStart -= shift
 }
 
@@ -206,20 +206,24 @@ func (t *Tokenizer) Next() (*Token, error) {
 	tok.Kind = kind
 	switch kind {
 	case StartElement:
-		t.decodeAttrs()
-		tok.Attrs = t.attrs
+		if t.tag.coded {
+			t.scratch = decodeValues(t.scratch[:0], t.attrs)
+			t.tag.coded = false
+		}
+		tok.Attrs, tok.Text = t.attrs, nil
+		return tok, nil
+	case EndElement:
 		tok.Text = nil
 	case Text:
-		*tok = Token{Kind: Text, Text: tok.Text}
+		tok.Name, tok.Prefix = Name{}, ""
 		if t.textRefs {
 			t.scratch = appendText(t.scratch[:0], tok.Text)
 			tok.Text = t.scratch
 		}
-	case EndElement:
-		tok.SelfClosing, tok.Attrs, tok.Text = false, nil, nil
 	case Declaration:
-		*tok = Token{Kind: Declaration}
+		tok.Name, tok.Prefix, tok.Text = Name{}, "", nil
 	}
+	tok.Attrs, tok.SelfClosing = nil, false
 	return tok, nil
 }
 

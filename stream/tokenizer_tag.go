@@ -28,10 +28,11 @@ type tagState struct {
 	spaced    bool // white space was seen since the name or the last value
 	coded     bool // some value has references or white space to normalise
 	prefixed  bool // some attribute has a prefix
-	valCoded  bool // the value being read has …
-	nameStart int
-	nameEnd   int
-	colon     int // offset of ':' in the name, or -1
+	twice     bool // two attributes may have the same name
+	valCoded  bool // the value being read has references or …
+	name      *qname
+	seen      uint64 // the bits of the attributes
+	nameStart int    // of the name being read
 	// valueStart is where the value begins; for text, where the text begins.
 	valueStart int
 }
@@ -50,7 +51,7 @@ func (t *Tokenizer) startTag(b []byte) (Kind, error) {
 	i := t.pos
 	if s.step == tagNone {
 		t.attrs, t.decls = t.attrs[:0], t.decls[:0]
-		s.spaced, s.coded, s.prefixed = false, false, false
+		s.spaced, s.coded, s.prefixed, s.twice, s.seen = false, false, false, false, 0
 		i++ // '<'
 		s.nameStart = i
 		s.step = tagName
@@ -58,27 +59,22 @@ func (t *Tokenizer) startTag(b []byte) (Kind, error) {
 	for {
 		switch s.step {
 		case tagName:
-			end, colon, status := scanName(b, s.nameStart)
-			if status != nameOK {
-				if status == seqShort {
-					t.pos = s.nameStart
-					return t.more()
+			q, end := t.find(b, s.nameStart)
+			if q == nil {
+				var status int
+				if q, end, status = t.readName(b); status != nameOK {
+					return t.failName(status)
 				}
-				return t.failName(status)
 			}
-			s.nameEnd, s.colon = end, colon
-			q := t.name(b[s.nameStart:end])
-			if colon < 0 {
-				t.tok.Prefix, t.tok.Name.Local = "", q
-			} else {
-				t.tok.Prefix, t.tok.Name.Local = q[:colon], q[colon+1:]
-			}
-			t.frames = append(t.frames, frame{q, len(t.bindings)})
+			t.frames = append(t.frames, frame{name: q, bindings: len(t.bindings)})
 			i = end
 			s.step = tagSpace
 			fallthrough
 
 		case tagSpace:
+			if !s.spaced {
+				i = t.fastAttrs(b, i)
+			}
 			for i < len(b) && class[b[i]]&cSpace != 0 {
 				s.spaced = true
 				i++
@@ -108,23 +104,15 @@ func (t *Tokenizer) startTag(b []byte) (Kind, error) {
 			fallthrough
 
 		case tagAttr:
-			end, colon, status := scanName(b, s.nameStart)
-			if status != nameOK {
-				if status == seqShort {
-					t.pos = s.nameStart
-					return t.more()
+			q, end := t.find(b, s.nameStart)
+			if q == nil {
+				var status int
+				if q, end, status = t.readName(b); status != nameOK {
+					return t.failName(status)
 				}
-				return t.failName(status)
 			}
-			s.nameEnd, s.colon = end, colon
+			s.name = q
 			i = end
-			if i+1 < len(b) && b[i] == '=' && (b[i+1] == '\'' || b[i+1] == '"') {
-				s.quote = b[i+1]
-				i += 2
-				s.valueStart, s.valCoded = i, false
-				s.step = tagValue
-				continue
-			}
 			s.step = tagEq
 			fallthrough
 
@@ -169,7 +157,8 @@ func (t *Tokenizer) startTag(b []byte) (Kind, error) {
 			case status != valueEnd:
 				return 0, t.err
 			}
-			t.addAttr(b, b[s.valueStart:end])
+			s.coded = s.coded || s.valCoded && s.name.kind != declares
+			t.addAttr(s.name, b[s.valueStart:end], s.valCoded)
 			i = end + 1
 			s.spaced = false
 			s.step = tagSpace
@@ -186,6 +175,52 @@ func (t *Tokenizer) startTag(b []byte) (Kind, error) {
 			return t.open(true)
 		}
 	}
+}
+
+// fastAttrs reads attributes from i on as long as they are of the common kind:
+// one space, a name that was seen before, a value of plain ASCII. It returns the
+// index after the last of them. What it leaves, for whatever reason, startTag
+// reads in its own way.
+func (t *Tokenizer) fastAttrs(b []byte, i int) int {
+	for i < len(b) && b[i] == ' ' && len(t.attrs)+len(t.decls) < t.lim.Attributes {
+		q, end := t.find(b, i+1)
+		if q == nil || end+10 > len(b) || b[end] != '=' {
+			return i
+		}
+		quote := b[end+1]
+		if quote != '\'' && quote != '"' {
+			return i
+		}
+		from := end + 2
+		end = from
+		for {
+			if end+8 > len(b) {
+				return i
+			}
+			if m := attrStops(load64(b, end), uint64(quote)*ones); m != 0 {
+				end += firstStop(m)
+				break
+			}
+			end += 8
+		}
+		if b[end] != quote {
+			return i
+		}
+		t.addAttr(q, b[from:end], false)
+		i = end + 1
+	}
+	return i
+}
+
+// readName checks the name at nameStart and returns its entry and where it
+// ends, or a failure of scanName.
+func (t *Tokenizer) readName(b []byte) (*qname, int, int) {
+	end, _, status := scanName(b, t.tag.nameStart)
+	if status != nameOK {
+		t.pos = t.tag.nameStart
+		return nil, 0, status
+	}
+	return t.intern(b[t.tag.nameStart:end]), end, nameOK
 }
 
 // Results of Tokenizer.value.
@@ -252,27 +287,24 @@ func (t *Tokenizer) value(b []byte, i int) (int, int) {
 	}
 }
 
-// addAttr records the attribute that was just read.
-func (t *Tokenizer) addAttr(b, value []byte) {
+// addAttr records an attribute. The value is raw, a view that reaches to the
+// capacity of the buffer: see moveView.
+func (t *Tokenizer) addAttr(q *qname, value []byte, coded bool) {
 	s := &t.tag
-	name := b[s.nameStart:s.nameEnd]
-	// A view up to the capacity of the buffer: see moveView.
-	if len(name) >= 5 && string(name[:5]) == "xmlns" && (len(name) == 5 || s.colon == 5) {
-		d := declaration{value: value, coded: s.valCoded}
-		if s.colon == 5 {
-			d.prefix = t.name(name[6:])
+	switch q.kind {
+	case declares:
+		d := declaration{value: value, coded: coded}
+		if q.prefix != "" {
+			d.prefix = q.local
 		}
 		t.decls = append(t.decls, d)
 		return
-	}
-	q := t.name(name)
-	a := Attr{Name: Name{Local: q}, Value: value}
-	if s.colon >= 0 {
-		a.Name.Space, a.Name.Local = q[:s.colon], q[s.colon+1:]
+	case prefixed:
 		s.prefixed = true
 	}
-	s.coded = s.coded || s.valCoded
-	t.attrs = append(t.attrs, a)
+	s.twice = s.twice || s.seen&q.bit != 0
+	s.seen |= q.bit
+	t.attrs = append(t.attrs, Attr{Name{q.space, q.local}, value})
 }
 
 // open ends a start tag: namespaces come into force, names are resolved, and
@@ -293,21 +325,28 @@ func (t *Tokenizer) open(empty bool) (Kind, error) {
 	if len(t.decls) > 0 && !t.declare() {
 		return 0, t.err
 	}
-	if t.tok.Prefix == "" {
-		t.tok.Name.Space = t.def
-	} else if !t.resolve(&t.tok.Name.Space, t.tok.Prefix) {
-		return 0, t.err
-	} else if depth > t.level+1 {
-		t.flags |= itemPrefixed
+	f := &t.frames[depth-1]
+	q := f.name
+	f.space = t.def
+	if q.prefix != "" {
+		if !t.resolve(&f.space, q.prefix) {
+			return 0, t.err
+		}
+		if depth > t.level+1 {
+			t.flags |= itemPrefixed
+		}
 	}
+	t.tok.Name.Space, t.tok.Name.Local, t.tok.Prefix = f.space, q.local, q.prefix
 	if t.tag.prefixed {
 		for i := range t.attrs {
-			if p := t.attrs[i].Name.Space; p != "" && !t.resolve(&t.attrs[i].Name.Space, p) {
+			// The prefix xml is resolved already, and nothing else can look
+			// like its namespace.
+			if p := t.attrs[i].Name.Space; p != "" && p != NSXML && !t.resolve(&t.attrs[i].Name.Space, p) {
 				return 0, t.err
 			}
 		}
 	}
-	if len(t.attrs) > 1 && !t.uniqueAttrs() {
+	if (t.tag.twice || t.tag.prefixed) && !t.uniqueAttrs() {
 		return 0, t.err
 	}
 	t.tok.SelfClosing = empty
@@ -353,20 +392,22 @@ twice:
 // that of the innermost element, which was checked when it was opened.
 func (t *Tokenizer) endTag(b []byte) (Kind, error) {
 	i := t.pos
-	top := t.frames[len(t.frames)-1].tag
 	if !t.inEnd {
-		n := i + 2 + len(top)
-		if n >= len(b) {
+		q := t.frames[len(t.frames)-1].name
+		from := i + 2
+		i = from + len(q.tag)
+		switch {
+		case from+8 <= len(b) && load64(b, from)&(1<<(8*len(q.tag)&63)-1) == q.key:
+			// a short name, and a byte after it
+		case i >= len(b):
 			// Compare what is there, so that a mismatch is found at once.
-			if have := b[i+2:]; string(have) != top[:min(len(have), len(top))] {
+			if have := b[from:]; string(have) != q.tag[:len(have)] {
 				return t.fail(NotWellFormed, "end tag does not match start tag")
 			}
 			return t.more()
-		}
-		if string(b[i+2:n]) != top {
+		case string(b[from:i]) != q.tag:
 			return t.fail(NotWellFormed, "end tag does not match start tag")
 		}
-		i = n
 	}
 	for i < len(b) && class[b[i]]&cSpace != 0 {
 		i++
@@ -387,14 +428,8 @@ func (t *Tokenizer) endTag(b []byte) (Kind, error) {
 // popFrame closes the innermost element and sets its name in t.tok.
 func (t *Tokenizer) popFrame() {
 	last := len(t.frames) - 1
-	f := t.frames[last]
-	prefix, local := splitTag(f.tag)
-	t.tok.Prefix, t.tok.Name.Local = prefix, local
-	if prefix == "" {
-		t.tok.Name.Space = t.def
-	} else {
-		t.resolve(&t.tok.Name.Space, prefix) // was resolved before
-	}
+	f := &t.frames[last]
+	t.tok.Name.Space, t.tok.Name.Local, t.tok.Prefix = f.space, f.name.local, f.name.prefix
 	t.frames = t.frames[:last]
 	if f.bindings < len(t.bindings) {
 		t.unbind(f.bindings)
@@ -402,26 +437,6 @@ func (t *Tokenizer) popFrame() {
 	if last == 0 {
 		t.state = docEnd
 	}
-}
-
-// splitTag splits a qualified name at its colon.
-func splitTag(q string) (prefix, local string) {
-	for i := 0; i < len(q); i++ {
-		if q[i] == ':' {
-			return q[:i], q[i+1:]
-		}
-	}
-	return "", q
-}
-
-// decodeAttrs replaces raw attribute values by their decoded form, if any of
-// the tag needs it.
-func (t *Tokenizer) decodeAttrs() {
-	if !t.tag.coded {
-		return
-	}
-	t.scratch = decodeValues(t.scratch[:0], t.attrs)
-	t.tag.coded = false
 }
 
 // decodeValues decodes the values of attrs, appending to dst what is not a
@@ -538,6 +553,8 @@ func scanName(b []byte, i int) (end, colon, status int) {
 // failName reports a failure of scanName.
 func (t *Tokenizer) failName(status int) (Kind, error) {
 	switch status {
+	case seqShort:
+		return t.more()
 	case nameBad:
 		return t.fail(NotWellFormed, "malformed name")
 	case nameLong:

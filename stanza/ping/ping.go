@@ -12,7 +12,7 @@ import (
 )
 
 // NS is the namespace of the protocol, and its feature in service discovery
-// (XEP-0199 §5, §8.1).
+// (XEP-0199 §5, §9.1).
 const NS = "urn:xmpp:ping"
 
 var name = stream.Name{Space: NS, Local: "ping"}
@@ -25,14 +25,14 @@ type Doer interface {
 // Ping asks the entity at address to for a sign of life and returns how long
 // that took. The zero JID stands for the server of the stream (XEP-0199 §4.2).
 //
-// An error reply that to itself can have sent also counts: an entity that does
-// not know the protocol has to say so (§3, §4), and thus is alive. Errors by
-// which a server says that it could not reach to ([stanza.RemoteServerNotFound],
-// [stanza.RemoteServerTimeout], and [stanza.RecipientUnavailable],
-// [stanza.ItemNotFound] or [stanza.Gone] for an address that is not there) do
-// not, and are returned. A server answers [stanza.ServiceUnavailable] for a
-// client that is gone and for one that hides (§7), so for a full JID of somebody
-// else that condition proves only that the server is alive; Ping cannot tell.
+// An error reply also counts: an entity that does not know the protocol has to
+// say so (§3, §4), and thus is alive. The exceptions, for an address other than
+// the zero JID, are errors by which somebody on the way says that nobody is
+// there: [stanza.RemoteServerNotFound], [stanza.RemoteServerTimeout],
+// [stanza.RecipientUnavailable], [stanza.ItemNotFound] and [stanza.Gone]. They
+// are returned. A server answers [stanza.ServiceUnavailable] for a client that is
+// gone, and a client that hides does so too (§7): for the full JID of somebody
+// else that condition proves only that the server is alive.
 //
 // Any other error, such as that of ctx, means that there was no reply. ctx
 // should have a deadline.
@@ -41,7 +41,10 @@ func Ping(ctx context.Context, d Doer, to jid.JID) (time.Duration, error) {
 	_, err := d.Do(ctx, &stanza.IQ{To: to, Type: stanza.GetIQ, Payload: request{}})
 	rtt := time.Since(start)
 	var reply *stanza.Error
-	if err == nil || errors.As(err, &reply) && reply.Received && !unreachable(reply.Condition) {
+	switch {
+	case err == nil:
+		return rtt, nil
+	case errors.As(err, &reply) && reply.Received && (to.IsZero() || !unreachable(reply.Condition)):
 		return rtt, nil
 	}
 	return 0, fmt.Errorf("ping: %w", err)

@@ -1,5 +1,0 @@
-//go:build race
-
-package stanza
-
-const raceEnabled = true
