@@ -10,8 +10,13 @@ import (
 )
 
 // Accounts is who may log in to a [Server], and how they prove who they are.
-// Implement it over your own user table; [MemoryAccounts] is the default.
-// Implementations are safe for concurrent use.
+// Implement it over your own user table; [MemoryAccounts] is one for tests and
+// small servers. Implementations are safe for concurrent use.
+//
+// To those who guess, an account that does not exist looks like one with a wrong
+// password. For that to hold, all accounts have the same iteration count: that
+// of a method KeyIterations() int if there is one, else
+// sasl.DefaultIterations, unless auth.ServerOptions.FakeIterations says another.
 type Accounts interface {
 	// Keys returns the derived keys of an account, a bare JID, for one hash
 	// function (RFC 5802 §3). For an account that does not exist, or has no keys
@@ -38,7 +43,8 @@ type MemoryAccounts struct {
 }
 
 // Set creates an account or changes its password. The account is a bare JID;
-// a resource is ignored. Deriving the keys takes some milliseconds.
+// a resource is ignored. Deriving the keys takes some milliseconds. Beyond
+// 100,000 accounts the error wraps sasl.ErrFull.
 func (a *MemoryAccounts) Set(ctx context.Context, account jid.JID, password string) error {
 	if account.Local() == "" {
 		return fmt.Errorf("xmpp: account %q has no localpart", account)
@@ -60,6 +66,9 @@ func (a *MemoryAccounts) Keys(ctx context.Context, account jid.JID, hash sasl.Ha
 
 // Hashes implements [Accounts].
 func (a *MemoryAccounts) Hashes() []sasl.Hash { return a.keys().Hashes() }
+
+// KeyIterations returns the iteration count of the accounts; see [Accounts].
+func (a *MemoryAccounts) KeyIterations() int { return a.keys().KeyIterations() }
 
 func (a *MemoryAccounts) keys() *sasl.MemoryStore {
 	a.once.Do(func() {
@@ -87,3 +96,12 @@ func (d domainStore) Keys(ctx context.Context, username string, hash sasl.Hash) 
 }
 
 func (d domainStore) Hashes() []sasl.Hash { return d.accounts.Hashes() }
+
+// KeyIterations makes up for accounts that do not exist the count that the
+// others have.
+func (d domainStore) KeyIterations() int {
+	if a, ok := d.accounts.(interface{ KeyIterations() int }); ok {
+		return a.KeyIterations()
+	}
+	return sasl.DefaultIterations
+}

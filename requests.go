@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
@@ -17,7 +18,7 @@ type requests struct {
 	limit int
 
 	mu      sync.Mutex
-	pending map[requestKey]chan *stanza.IQ
+	pending map[requestKey]*request
 }
 
 type requestKey struct {
@@ -25,71 +26,124 @@ type requestKey struct {
 	id   string
 }
 
-// errTooManyRequests is returned when too many requests are pending.
-var errTooManyRequests = errors.New("xmpp: too many requests of the server are pending")
+// request is one that waits. Whoever takes it out of the table settles it.
+type request struct {
+	asked *resource
+	done  chan outcome // has room for one
+}
 
-// do sends iq and waits. The handler that calls it runs on the reader of the
-// client whose stanza it handles: that client's own reply would never be read,
-// so asking it is refused.
+type outcome struct {
+	reply *stanza.IQ
+	err   error
+}
+
+// requestTimeout bounds the wait of a caller that sets no bound: two clients
+// whose handlers ask each other would otherwise wait for ever.
+const requestTimeout = 30 * time.Second
+
+// Errors of serverSender.
+var (
+	// errGone is the error of sending to an address that nobody is connected
+	// at. A handler may return it to whoever asked.
+	errGone = fmt.Errorf("xmpp: nobody is connected there: %w", stanza.RecipientUnavailable)
+
+	errNoReply  = errors.New("xmpp: no reply in time")
+	errSelfWait = errors.New("xmpp: a handler cannot wait for the client that waits for it")
+)
+
+// do sends a request to a connected client and waits for the reply. The handler
+// that calls it runs on the reader of the client whose stanza it handles: that
+// client's own reply would never be read, so asking it is refused. When the
+// client that is asked goes away, do returns at once.
 func (q *requests) do(ctx context.Context, d *serverSender, iq *stanza.IQ) (*stanza.IQ, error) {
-	if iq.To == d.conn.resource.addr || iq.To.IsZero() {
-		return nil, errors.New("xmpp: a handler cannot wait for the client that waits for it")
+	switch {
+	case iq == nil || !iq.IsRequest():
+		return nil, fmt.Errorf("%w: Do sends an IQ of type get or set", stanza.ErrInvalid)
+	case iq.To == d.conn.resource.addr || iq.To.IsZero():
+		return nil, errSelfWait
 	}
-	out := *iq
+	out := &stanza.IQ{ID: iq.ID, To: iq.To, From: d.conn.session.LocalAddr(), Type: iq.Type, Lang: iq.Lang, Payload: iq.Payload}
 	if out.ID == "" {
 		out.ID = stanza.NewID()
 	}
-	out.From = d.conn.session.LocalAddr()
-	key := requestKey{out.To, out.ID}
-	reply := make(chan *stanza.IQ, 1)
-	if err := q.add(key, reply); err != nil {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, requestTimeout, errNoReply)
+		defer cancel()
+	}
+	asked := d.server.resources.find(out.To)
+	if asked == nil {
+		return nil, fmt.Errorf("asking %s: %w", out.To, errGone)
+	}
+	key, r := requestKey{out.To, out.ID}, &request{asked, make(chan outcome, 1)}
+	if err := q.add(key, r); err != nil {
 		return nil, err
 	}
-	defer q.remove(key)
-	if err := d.Send(ctx, &out); err != nil {
-		return nil, err
+	defer q.remove(key, r)
+	// After add: either this fails or vacate finds the request.
+	if err := d.server.offer(asked, out); err != nil {
+		return nil, fmt.Errorf("asking %s: %w", out.To, err)
 	}
 	select {
-	case in := <-reply:
-		if in.Type == stanza.ErrorIQ && in.Error != nil {
-			return in, in.Error
+	case o := <-r.done:
+		switch {
+		case o.err != nil:
+			return nil, fmt.Errorf("asking %s: %w", out.To, o.err)
+		case o.reply.Type == stanza.ErrorIQ && o.reply.Error != nil:
+			return o.reply, o.reply.Error
 		}
-		return in, nil
+		return o.reply, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("xmpp: waiting for %s: %w", out.To, context.Cause(ctx))
 	}
 }
 
-func (q *requests) add(key requestKey, reply chan *stanza.IQ) error {
+func (q *requests) add(key requestKey, r *request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch _, taken := q.pending[key]; {
 	case taken:
-		return fmt.Errorf("xmpp: a request with the id %q to %s is pending", key.id, key.from)
+		return fmt.Errorf("xmpp: asking %s: %w", key.from, stanza.ErrDuplicateID)
 	case len(q.pending) >= q.limit:
-		return errTooManyRequests
+		return fmt.Errorf("xmpp: asking %s: %w", key.from, stanza.ErrTooManyRequests)
 	}
 	if q.pending == nil {
-		q.pending = make(map[requestKey]chan *stanza.IQ)
+		q.pending = make(map[requestKey]*request)
 	}
-	q.pending[key] = reply
+	q.pending[key] = r
 	return nil
 }
 
-func (q *requests) remove(key requestKey) {
+// remove takes a request out, unless its key belongs to a later one by now.
+func (q *requests) remove(key requestKey, r *request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.pending, key)
+	if q.pending[key] == r {
+		delete(q.pending, key)
+	}
 }
 
 // settle hands a reply to whoever waits for it; others are dropped (RFC 6120
 // §8.2.3).
 func (q *requests) settle(iq *stanza.IQ) {
+	key := requestKey{iq.From, iq.ID}
 	q.mu.Lock()
-	reply := q.pending[requestKey{iq.From, iq.ID}]
-	delete(q.pending, requestKey{iq.From, iq.ID})
+	r := q.pending[key]
+	delete(q.pending, key)
 	q.mu.Unlock()
-	if reply != nil {
-		reply <- iq.Clone()
+	if r != nil {
+		r.done <- outcome{reply: iq.Clone()}
+	}
+}
+
+// abandon fails the requests to a resource that will not answer any more.
+func (q *requests) abandon(asked *resource) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for key, r := range q.pending {
+		if r.asked == asked {
+			delete(q.pending, key)
+			r.done <- outcome{err: errGone}
+		}
 	}
 }

@@ -13,13 +13,19 @@ import (
 // what is known of its presence; the session beneath it can be replaced.
 type resource struct {
 	addr jid.JID
+	conn *serverConn // that claimed it
 
 	// session is nil between the moment the address is reserved and the end of
-	// negotiation, and again after the session has ended.
+	// negotiation, and again after the address was given up or the session has
+	// ended.
 	session atomic.Pointer[stream.Session]
 
 	// presence is what the resource last announced of itself.
 	presence atomic.Pointer[availability]
+
+	// mu puts what others are told of this resource's presence in order. It is
+	// never held while something waits.
+	mu sync.Mutex
 }
 
 // availability is the part of presence that routing needs (RFC 6121 §4.7).
@@ -27,15 +33,18 @@ type availability struct {
 	priority int8
 }
 
-// available reports whether the resource has sent initial presence and no
-// unavailable presence since (RFC 6121 §4.2, §4.5).
-func (r *resource) available() bool { return r.presence.Load() != nil }
+// connected reports whether stanzas can be sent to the resource.
+func (r *resource) connected() bool { return r.session.Load() != nil }
+
+// available reports whether the resource is connected and has sent initial
+// presence and no unavailable presence since (RFC 6121 §4.2, §4.5).
+func (r *resource) available() bool { return r.connected() && r.presence.Load() != nil }
 
 // reachable reports whether messages to the bare JID go to this resource: it is
 // available with a priority that is not negative (RFC 6121 §8.5.2.1.1).
 func (r *resource) reachable() bool {
 	p := r.presence.Load()
-	return p != nil && p.priority >= 0
+	return p != nil && p.priority >= 0 && r.connected()
 }
 
 // errTooManyResources is returned when an account has as many resources as it
@@ -50,10 +59,10 @@ type resources struct {
 	table map[jid.JID]map[jid.JID]*resource // by bare and by full JID
 }
 
-// claim reserves a full JID. If it is taken, claim replaces the holder when
+// claim reserves a full JID for a connection. If it is taken, claim replaces the holder when
 // replace is true, and otherwise changes nothing; the holder is returned in
 // either case.
-func (t *resources) claim(addr jid.JID, replace bool) (r, holder *resource, err error) {
+func (t *resources) claim(addr jid.JID, c *serverConn, replace bool) (r, holder *resource, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	bare := addr.Bare()
@@ -72,7 +81,7 @@ func (t *resources) claim(addr jid.JID, replace bool) (r, holder *resource, err 
 		}
 		t.table[bare] = of
 	}
-	r = &resource{addr: addr}
+	r = &resource{addr: addr, conn: c}
 	of[addr] = r
 	return r, holder, nil
 }

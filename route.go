@@ -43,9 +43,8 @@ func route(st routed, hosted func(jid.JID) bool, table *resources, buf []*resour
 			// RFC 6120 §10.3.1: as if addressed to the sender's bare JID.
 			to = st.from.Bare()
 		case stanza.PresenceKind:
-			// §10.3.2. The sender's other resources are told; contacts would be
-			// if there were a roster.
-			return others(st, table, buf)
+			// §10.3.2. Contacts would be told too if there were a roster.
+			return broadcast(st, table, buf)
 		default:
 			// §10.3.3: the server answers on behalf of the account.
 			return routing{verdict: serve}
@@ -59,7 +58,7 @@ func route(st routed, hosted func(jid.JID) bool, table *resources, buf []*resour
 		// §10.5.1, §10.5.2: the server, or a resource of it.
 		return routing{verdict: serve}
 	case to.IsFull():
-		if r := table.find(to); r != nil && r.session.Load() != nil {
+		if r := table.find(to); r != nil && r.connected() {
 			return matched(st, r, buf)
 		}
 		return unmatched(st, to, table, buf)
@@ -67,21 +66,36 @@ func route(st routed, hosted func(jid.JID) bool, table *resources, buf []*resour
 	return toAccount(st, to, table, buf)
 }
 
-// others sends undirected presence to the sender's other available resources.
-func others(st routed, table *resources, buf []*resource) routing {
+// broadcast sends undirected presence to all of the account's available
+// resources, the sender included: everybody is subscribed to their own presence
+// (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
+func broadcast(st routed, table *resources, buf []*resource) routing {
 	switch st.typ {
 	case "", "unavailable":
 		return routing{verdict: deliver, to: table.of(buf, st.from, func(r *resource) bool {
-			return r.addr != st.from && r.available()
+			return r.available() || r.addr == st.from && r.connected()
 		})}
 	}
 	return routing{verdict: drop}
 }
 
+// aboutSubscription reports whether presence belongs to a roster (RFC 6121 §3,
+// §4.3). There is none, so nobody can grant a subscription or has one; and if
+// these were answered, the answers would have to be the same for accounts and
+// resources that do not exist, where §8.5.1 and §8.5.3.2.2 demand silence.
+func aboutSubscription(typ string) bool {
+	switch stanza.PresenceType(typ) {
+	case stanza.SubscribePresence, stanza.SubscribedPresence, stanza.UnsubscribePresence,
+		stanza.UnsubscribedPresence, stanza.ProbePresence:
+		return true
+	}
+	return false
+}
+
 // matched handles a full JID that is connected (RFC 6121 §8.5.3.1).
 func matched(st routed, r *resource, buf []*resource) routing {
-	if st.kind == stanza.PresenceKind && st.typ != "" && st.typ != "unavailable" && st.typ != "error" {
-		return refuse(st, stanza.ServiceUnavailable)
+	if st.kind == stanza.PresenceKind && aboutSubscription(st.typ) {
+		return routing{verdict: drop}
 	}
 	return routing{verdict: deliver, to: append(buf, r)}
 }
@@ -125,11 +139,8 @@ func toAccount(st routed, to jid.JID, table *resources, buf []*resource) routing
 		switch st.typ {
 		case "", "unavailable":
 			return routing{verdict: deliver, to: table.of(buf, to, (*resource).available)}
-		case "error", "probe":
-			return routing{verdict: drop}
 		}
-		// Subscriptions belong to a roster.
-		return refuse(st, stanza.ServiceUnavailable)
+		return routing{verdict: drop} // errors, and what aboutSubscription says
 	}
 	// §8.5.2.1.3: the server answers on behalf of the account, and for
 	// somebody else's it has nothing to say.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,8 +46,14 @@ type Server struct {
 
 	// Handler gets stanzas that are addressed to the server itself or to the
 	// sender's own account. A [stanza.Mux] is a good one. Nil answers requests
-	// with service-unavailable. It runs on the reader of the session that the
-	// stanza came from: while it runs that client, and only that one, waits.
+	// and messages with service-unavailable. It runs on the reader of the session
+	// that the stanza came from: while it runs that client, and only that one,
+	// waits. Its context ends with that session.
+	//
+	// What it sends goes to any resource that is connected, from the server if it
+	// says nothing else. Its Do waits for 30 seconds at most if the context has no
+	// deadline, and not at all for the client whose stanza is being handled, which
+	// is not heard meanwhile.
 	Handler stanza.Handler
 
 	// Conflict decides what happens when a client asks for a resource that is
@@ -90,7 +98,6 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*serverConn]struct{}
-	wg        sync.WaitGroup
 }
 
 // ConflictPolicy is one of the three ways to settle a conflict of resources
@@ -133,13 +140,6 @@ func (s *Server) init() error {
 				return
 			}
 		}
-		if s.TLS != nil {
-			if err := s.TLS.Validate(); err != nil {
-				s.setupErr = fmt.Errorf("%w: %w", ErrServer, err)
-				return
-			}
-			s.features = append(s.features, xtls.StartTLSServer(s.TLS))
-		}
 		var a auth.ServerOptions
 		if s.Auth != nil {
 			a = *s.Auth
@@ -147,6 +147,14 @@ func (s *Server) init() error {
 		a.Store = nil
 		a.StoreFor = func(domain jid.JID) sasl.KeyStore { return domainStore{s.Accounts, domain} }
 		a.InsecureWithoutTLS = a.InsecureWithoutTLS || s.InsecureAllowPlaintext
+		// Rather learn of a mistake now than from every client.
+		if err := s.checkParts(&a); err != nil {
+			s.setupErr = fmt.Errorf("%w: %w", ErrServer, err)
+			return
+		}
+		if s.TLS != nil {
+			s.features = append(s.features, s.startTLS())
+		}
 		s.features = append(s.features,
 			auth.Server(&a),
 			bind.Server(&bind.ServerOptions{Bind: s.bind, OfferSession: true}),
@@ -159,6 +167,38 @@ func (s *Server) init() error {
 	return s.setupErr
 }
 
+// checkParts checks what is configured in other packages' terms.
+func (s *Server) checkParts(a *auth.ServerOptions) error {
+	if s.TLS != nil {
+		if err := s.TLS.Validate(); err != nil {
+			return err
+		}
+	}
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if _, err := stream.ParseElement([]byte("<limits/>"), s.Limits); err != nil {
+		return err
+	}
+	return nil
+}
+
+// startTLS returns STARTTLS as this server offers it.
+func (s *Server) startTLS() stream.Feature {
+	f := xtls.StartTLSServer(s.TLS)
+	if s.InsecureAllowPlaintext {
+		// RFC 6120 §5.3.1: <required/> would tell clients that plaintext is not
+		// allowed, when it is. §5.4.3.3: it is offered before SASL or never.
+		f.Forbids |= stream.Authenticated
+		f.Advertise = func(_ *stream.Negotiation, w *stream.Writer) error {
+			w.Start(f.Name)
+			w.End()
+			return nil
+		}
+	}
+	return f
+}
+
 func orDefault(v, def int) int {
 	if v <= 0 {
 		return def
@@ -169,7 +209,7 @@ func orDefault(v, def int) int {
 // Serve accepts connections from l until l fails or the server is shut down. It
 // closes l, and returns ErrServerClosed after a shutdown. The sessions outlive
 // it; Shutdown ends them. ctx is the parent of the contexts that handlers get;
-// when it ends Serve returns its error.
+// when it ends Serve returns its cause and the sessions are dropped.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 	if err := s.init(); err != nil {
@@ -198,7 +238,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		// As net/http does: running out of file descriptors passes.
 		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-		s.logger().Error("accepting a connection failed; trying again", "error", err, "after", delay)
+		s.logger().Error("accepting a connection failed; trying again", "error", withoutAddresses(err), "after", delay)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
@@ -215,18 +255,18 @@ func isTemporary(err error) bool {
 
 // serveAsync serves a connection in a goroutine of its own.
 func (s *Server) serveAsync(ctx context.Context, nc net.Conn) {
-	c, err := s.enter(nc)
+	c, err := s.enter(ctx, nc)
 	if err != nil {
 		nc.Close()
 		s.logger().Warn("connection refused", "error", err)
 		return
 	}
 	// Owner: the server. Stops when the session ends, which Shutdown and Close
-	// bring about. Joined through s.wg.
+	// bring about. Joined through c.done.
 	go func() {
 		defer s.leave(c)
 		if err := c.serve(ctx); err != nil && !s.isClosing() {
-			s.logger().Info("session ended", "error", err)
+			s.logFailure(err)
 		}
 	}()
 }
@@ -239,7 +279,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		nc.Close()
 		return err
 	}
-	c, err := s.enter(nc)
+	c, err := s.enter(ctx, nc)
 	if err != nil {
 		nc.Close()
 		return err
@@ -253,6 +293,29 @@ func (s *Server) logger() *slog.Logger {
 		return s.Logger
 	}
 	return slog.Default()
+}
+
+// logFailure logs why a session failed, without addresses of the network.
+func (s *Server) logFailure(err error) {
+	attrs := []any{"error", withoutAddresses(err)}
+	var p *stream.PanicError
+	if errors.As(err, &p) {
+		s.logger().Error("session ended by a panic", append(attrs, "stack", string(p.Stack))...)
+		return
+	}
+	s.logger().Info("session ended", attrs...)
+}
+
+// withoutAddresses returns the text of err. Errors of sockets name both ends;
+// who connects from where is nobody's business but the program's, which can
+// look at connections in Trace.
+func withoutAddresses(err error) string {
+	text := err.Error()
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		text = strings.ReplaceAll(text, op.Error(), op.Op+": "+op.Err.Error())
+	}
+	return text
 }
 
 func (s *Server) isClosing() bool {
@@ -278,7 +341,7 @@ func (s *Server) untrack(l net.Listener) {
 }
 
 // enter registers a connection.
-func (s *Server) enter(nc net.Conn) (*serverConn, error) {
+func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -287,17 +350,20 @@ func (s *Server) enter(nc net.Conn) (*serverConn, error) {
 	case len(s.conns) >= orDefault(s.MaxConnections, 20_000):
 		return nil, fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
 	}
-	c := &serverConn{server: s, raw: nc}
+	c := &serverConn{server: s, raw: nc, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
 	s.conns[c] = struct{}{}
-	s.wg.Add(1)
 	return c, nil
 }
 
+// leave is the end of a connection.
 func (s *Server) leave(c *serverConn) {
+	c.cancel(net.ErrClosed)
+	c.evicting.Wait()
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
-	s.wg.Done()
+	close(c.done)
 }
 
 // hosted reports whether the server serves a domain.
@@ -305,53 +371,55 @@ func (s *Server) hosted(domain jid.JID) bool { return slices.Contains(s.Domains,
 
 // Shutdown stops accepting connections, ends every stream with system-shutdown
 // (RFC 6120 §4.9.3.20) and waits until all sessions are over. When ctx ends
-// first the remaining connections are dropped and its error is returned. It is
-// idempotent.
+// first the remaining connections are dropped and its cause is returned.
+//
+// It is idempotent and may be called from anywhere; after Close it waits for
+// what is left. A handler that calls it passes the context that it was given, or
+// one made from that: its own session is not waited for then, and ends when the
+// handler returns.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.init(); err != nil {
-		return nil // it never served anything
+	open := s.close()
+	var ending sync.WaitGroup
+	for _, c := range open {
+		// Owner: this call. Stops when the session has ended or ctx has.
+		// Joined below.
+		ending.Go(func() { c.end(ctx, &stream.Error{Condition: stream.SystemShutdown}) })
 	}
+	defer ending.Wait()
+	own, _ := ctx.Value(connKey{}).(*serverConn)
+	for _, c := range open {
+		if c == own {
+			continue
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			for _, c := range open {
+				c.abort(context.Cause(ctx))
+			}
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Close stops accepting connections and drops those that are open. It waits for
+// nobody. It is idempotent and may be called from anywhere. It returns nil.
+func (s *Server) Close() error {
+	for _, c := range s.close() {
+		c.abort(ErrServerClosed)
+	}
+	return nil
+}
+
+// close closes the listeners, lets nobody in any more, and returns the
+// connections that are open.
+func (s *Server) close() []*serverConn {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closing = true
 	for l := range s.listeners {
 		l.Close()
 	}
-	var ending []*serverConn
-	for c := range s.conns {
-		ending = append(ending, c)
-	}
-	s.mu.Unlock()
-
-	done := make(chan struct{})
-	// Owner: this call. Stops when every session has ended, which the loop
-	// below sees to. Joined through done.
-	go func() {
-		var each sync.WaitGroup
-		for _, c := range ending {
-			each.Go(func() { c.end(ctx) })
-		}
-		each.Wait()
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		for _, c := range ending {
-			c.abort(context.Cause(ctx))
-		}
-		<-done
-		return context.Cause(ctx)
-	}
-}
-
-// Close is Shutdown without waiting for anybody: connections are dropped.
-func (s *Server) Close() error {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(ErrServerClosed)
-	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, ErrServerClosed) {
-		return err
-	}
-	return nil
+	return slices.Collect(maps.Keys(s.conns))
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
+	"time"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
@@ -17,105 +19,166 @@ import (
 type serverConn struct {
 	server *Server
 	raw    net.Conn
+	done   chan struct{} // closed when everything about the connection is over
+
+	// ctx is the one of negotiation and of handlers. It ends with the
+	// connection, so that a handler does not outlive its client by much.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
-	ended    bool
+	reason   *stream.Error // why the server wants the connection to end, or nil
 	session  *stream.Session
 	resource *resource // claimed during binding
+	released bool      // the resource was given up
+	evicting sync.WaitGroup
 }
 
-// connKey finds the serverConn in the context of its negotiation.
+// connKey finds the serverConn in the contexts of negotiation and handlers.
 type connKey struct{}
 
-// serve negotiates and then routes what the client sends.
-func (c *serverConn) serve(ctx context.Context) error {
+// defaultNegotiationTimeout bounds a negotiation unless the Server says
+// otherwise.
+const defaultNegotiationTimeout = 30 * time.Second
+
+// serve negotiates and then routes what the client sends. A panic of a callback
+// costs this connection and nobody else's.
+func (c *serverConn) serve(ctx context.Context) (err error) {
 	defer c.release()
+	defer func() {
+		if v := recover(); v != nil {
+			c.raw.Close()
+			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	session, err := c.negotiate()
+	if err != nil {
+		return err
+	}
+	if reason := c.attach(session); reason != nil {
+		// Somebody else has got the address since it was bound, or the server
+		// shuts down.
+		session.CloseError(c.ctx, reason)
+		return reason
+	}
+	stop := context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })
+	defer stop()
+	return session.Serve(c.stanza)
+}
+
+// negotiate accepts the stream.
+func (c *serverConn) negotiate() (*stream.Session, error) {
 	s := c.server
+	timeout := s.NegotiationTimeout
+	if timeout <= 0 {
+		timeout = defaultNegotiationTimeout
+	}
+	// Accept bounds the wait for the client; the context bounds the wait for
+	// Accounts too.
+	ctx, stop := context.WithTimeoutCause(c.ctx, timeout, stream.ErrNegotiationTimeout)
+	defer stop()
 	opts := &stream.AcceptOptions{
 		Domains:  s.Domains,
 		Features: s.features,
 		Limits:   s.Limits,
-		Timeout:  s.NegotiationTimeout,
+		Timeout:  timeout,
+		Trace:    c.trace(),
 	}
 	if s.InsecureAllowPlaintext {
 		opts.Profile = stream.InsecureC2S()
 	}
-	if s.Trace != nil {
-		opts.Trace = s.Trace(c.raw)
-	}
-	session, err := stream.Accept(context.WithValue(ctx, connKey{}, c), c.raw, opts)
-	if err != nil {
-		return err
-	}
-	if !c.attach(session) {
-		session.Abort(ErrServerClosed)
-		return ErrServerClosed
-	}
-	stop := context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })
-	defer stop()
-	return session.Serve(func(el *stream.Element) error { return c.stanza(ctx, el) })
+	return stream.Accept(ctx, c.raw, opts)
 }
 
-// attach puts the session beneath the resource, unless the connection was ended
-// meanwhile.
-func (c *serverConn) attach(session *stream.Session) bool {
+// trace returns the hooks of the program's own, and ends the context of the
+// connection together with its stream.
+func (c *serverConn) trace() *stream.Trace {
+	var t stream.Trace
+	if c.server.Trace != nil {
+		if own := c.server.Trace(c.raw); own != nil {
+			t = *own
+		}
+	}
+	closed := t.Closed
+	t.Closed = func(cause error) {
+		c.cancel(cause)
+		if closed != nil {
+			closed(cause)
+		}
+	}
+	return &t
+}
+
+// attach puts the session beneath the resource. If the connection is to end, it
+// returns why instead.
+func (c *serverConn) attach(session *stream.Session) *stream.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		return false
+	if c.reason != nil {
+		return c.reason
 	}
 	c.session = session
 	c.resource.session.Store(session)
-	return true
+	return nil
 }
 
 // release gives up the resource.
 func (c *serverConn) release() {
 	c.mu.Lock()
+	c.released = true
 	r := c.resource
 	c.mu.Unlock()
 	if r == nil {
 		return
 	}
-	r.session.Store(nil)
+	c.server.vacate(r)
 	c.server.resources.release(r)
-	c.server.farewell(r)
 }
 
-// farewell tells an account's other resources that r is gone, if they knew of
-// it (RFC 6121 §4.5.2).
-func (s *Server) farewell(r *resource) {
-	if r.presence.Swap(nil) == nil {
-		return
+// vacate takes the session from a resource, once: nothing reaches it any more,
+// who waits for its reply is told, and so are the account's other resources if
+// they knew of it (RFC 6121 §4.5.2).
+func (s *Server) vacate(r *resource) {
+	r.mu.Lock()
+	r.session.Store(nil)
+	if r.presence.Swap(nil) != nil {
+		gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
+		for _, other := range s.resources.of(nil, r.addr, (*resource).available) {
+			gone.To = other.addr
+			s.offer(other, gone)
+		}
 	}
-	gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
-	for _, other := range s.resources.of(nil, r.addr, (*resource).available) {
-		gone.To = other.addr
-		s.offer(other, gone)
-	}
+	r.mu.Unlock()
+	s.requests.abandon(r)
 }
 
-// end closes the stream because the server shuts down.
-func (c *serverConn) end(ctx context.Context) {
+// end closes the stream because the server shuts down, and waits for that.
+func (c *serverConn) end(ctx context.Context, reason *stream.Error) {
 	c.mu.Lock()
-	c.ended = true
+	if c.reason == nil {
+		c.reason = reason
+	}
 	session := c.session
 	c.mu.Unlock()
 	if session == nil {
 		// Still negotiating: there is no stream to say it on that is safe to
 		// write to from here.
+		c.cancel(reason)
 		c.raw.Close()
 		return
 	}
-	session.CloseError(ctx, &stream.Error{Condition: stream.SystemShutdown})
+	session.CloseError(ctx, reason)
 }
 
 // abort drops the connection.
 func (c *serverConn) abort(cause error) {
 	c.mu.Lock()
-	c.ended = true
+	if c.reason == nil {
+		c.reason = &stream.Error{Condition: stream.SystemShutdown, Cause: cause}
+	}
 	session := c.session
 	c.mu.Unlock()
+	c.cancel(cause)
 	if session != nil {
 		session.Abort(cause)
 	}
@@ -128,34 +191,41 @@ func (s *Server) bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 	if !ok {
 		return jid.JID{}, errors.New("xmpp: negotiation without a connection")
 	}
-	policy := AssignNew
-	if asked.IsFull() {
-		policy = ReplaceOld
-		if s.Conflict != nil && s.resources.find(asked) != nil {
-			policy = s.Conflict(ctx, asked)
-		}
-	} else {
+	policy, decided := AssignNew, !asked.IsFull()
+	if decided {
 		var err error
 		if asked, err = bind.Generate(n.Identity()); err != nil {
 			return jid.JID{}, err
 		}
 	}
+	replace := false
 	for {
-		r, holder, err := s.resources.claim(asked, policy == ReplaceOld)
+		r, holder, err := s.resources.claim(asked, c, replace)
 		switch {
 		case errors.Is(err, errTooManyResources):
 			return jid.JID{}, bind.ResourceConstraint
 		case err != nil:
 			return jid.JID{}, err
 		case r != nil:
-			if holder != nil {
-				s.evict(holder)
-			}
 			c.mu.Lock()
 			c.resource = r
 			c.mu.Unlock()
+			if holder != nil {
+				s.evict(holder)
+			}
 			return asked, nil
-		case policy == RefuseNew:
+		}
+		if !decided {
+			policy, decided = ReplaceOld, true
+			if s.Conflict != nil {
+				policy = s.Conflict(ctx, asked)
+			}
+		}
+		switch policy {
+		case ReplaceOld:
+			replace = true
+			continue
+		case RefuseNew:
 			return jid.JID{}, bind.Conflict
 		}
 		if asked, err = bind.Generate(n.Identity()); err != nil {
@@ -165,30 +235,41 @@ func (s *Server) bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 }
 
 // evict ends the session of a resource whose address somebody else holds now
-// (RFC 6120 §4.9.3.3). It does not wait.
+// (RFC 6120 §4.9.3.3). It does not wait. If that session is still being
+// negotiated, attach finds the reason.
 func (s *Server) evict(holder *resource) {
-	session := holder.session.Swap(nil)
-	s.farewell(holder)
-	if session == nil {
-		return
+	reason := &stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"}
+	c := holder.conn
+	c.mu.Lock()
+	if c.reason == nil {
+		c.reason = reason
 	}
-	// Owner: the server. Stops when the old session has ended, which
-	// CloseError bounds by its own timeout. Joined through s.wg.
-	s.wg.Go(func() {
-		session.CloseError(context.Background(), &stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
-	})
+	session := c.session
+	if session != nil && !c.released {
+		// Owner: c. Stops when the old session has ended, which CloseError
+		// bounds by its own timeout. Joined through c.evicting by leave, which
+		// comes after released is set.
+		c.evicting.Go(func() { session.CloseError(context.Background(), reason) })
+	}
+	c.mu.Unlock()
+	s.vacate(holder)
 }
 
 // stanza routes one stanza of the client, on the session's reader.
-func (c *serverConn) stanza(ctx context.Context, el *stream.Element) error {
-	if reply, ok := bind.AnswerSession(el); ok {
-		return ignoreClosed(c.session.Send(ctx, encoded(reply)))
+func (c *serverConn) stanza(el *stream.Element) error {
+	if c.resource.session.Load() == nil {
+		// The address is not this client's any more. It has been told why
+		// (RFC 6120 §4.9.1.1), and what it said since is not heard.
+		return nil
 	}
 	from, err := c.sender(el)
 	if err != nil {
 		return err
 	}
-	return ignoreClosed(c.server.route(ctx, c, from, el))
+	if reply, ok := bind.AnswerSession(el); ok {
+		return ignoreClosed(c.session.Send(c.ctx, encoded(reply)))
+	}
+	return ignoreClosed(c.server.route(c.ctx, c, from, el))
 }
 
 // sender returns the address that the stanza really comes from. RFC 6120
@@ -215,11 +296,8 @@ func (c *serverConn) sender(el *stream.Element) (jid.JID, error) {
 // ignoreClosed drops the error of writing to our own session when it has
 // ended: the reader finds out by itself.
 func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
+	if err == nil || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("xmpp: routing: %w", err)
-	}
-	return nil
+	return fmt.Errorf("xmpp: routing: %w", err)
 }

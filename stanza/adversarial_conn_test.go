@@ -390,6 +390,29 @@ func adversarialG01(t *testing.T) {
 			require.Equal(t, 2, n)
 		})
 	})
+	t.Run("in a flood, with a handler that hangs", func(t *testing.T) {
+		limits := &stream.Limits{ElementBytes: 10_000, InboundBytes: 64 << 10, OutboundBytes: 20_000}
+		realSides(t, limits, func(t *testing.T, victim, peer *stream.Session) {
+			c, other := newConn(victim, nil), newConn(peer, nil)
+			hang := make(chan struct{})
+			result := make(chan error, 1)
+			go func() {
+				result <- c.Serve(t.Context(), HandlerFunc(func(context.Context, Sender, Stanza) error { <-hang; return nil }))
+			}()
+			go func() { // ends when the peer's session does
+				for other.Send(t.Context(), &Presence{}) == nil {
+				}
+			}()
+			synctest.Wait()
+			start := time.Now()
+			require.NoError(t, c.Close(t.Context()))
+			require.Less(t, time.Since(start), time.Second)
+			<-other.Done()
+			close(hang)
+			require.NoError(t, <-result)
+			require.NotZero(t, c.Stats().Discarded)
+		})
+	})
 	t.Run("against a peer that does not answer", func(t *testing.T) {
 		realSides(t, nil, func(t *testing.T, victim, _ *stream.Session) {
 			c := newConn(victim, nil)

@@ -158,7 +158,8 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 	n.local.From = n.domain
 
 	out := appendHeader(nil, n.prof.ContentNS, n.local)
-	out, names, err := n.appendFeatures(out, o.Features)
+	header := len(out)
+	out, err = n.appendFeatures(out, o.Features)
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 		n.trace.hooks.HeaderSent(n.local)
 	}
 	if n.trace.hooks.FeaturesSent != nil {
-		n.trace.hooks.FeaturesSent(names)
+		n.trace.hooks.FeaturesSent(featureNames(out[header:]))
 	}
 	return n.writeRaw(out)
 }
@@ -202,28 +203,38 @@ func (n *Negotiation) checkAddresses(h Header, domains []jid.JID) *Error {
 }
 
 // appendFeatures appends <stream:features/> with what can be negotiated now.
-func (n *Negotiation) appendFeatures(dst []byte, features []Feature) ([]byte, []Name, error) {
-	dst = append(dst, `<stream:features>`...)
-	w := NewWriter(dst)
-	var names []Name
+func (n *Negotiation) appendFeatures(dst []byte, features []Feature) ([]byte, error) {
+	w := NewWriter(append(dst, `<stream:features>`...))
 	for i := range features {
 		f := &features[i]
 		if f.Advertise == nil || !f.ready(n.state) {
 			continue
 		}
-		before := w.Len()
 		if err := f.Advertise(n, &w); err != nil {
-			return nil, nil, err
-		}
-		if w.Len() > before {
-			names = append(names, f.Name)
+			return nil, err
 		}
 	}
 	dst, err := w.Bytes()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return append(dst, `</stream:features>`...), names, nil
+	return append(dst, `</stream:features>`...), nil
+}
+
+// featureNames lists what a <stream:features/> of ours holds: a feature may
+// advertise more than one element.
+func featureNames(features []byte) []Name {
+	el, err := ParseElement(append([]byte(`<x xmlns:stream='`+NSStream+`'>`), append(features, `</x>`...)...), nil)
+	if err != nil {
+		return nil
+	}
+	var names []Name
+	for f := range el.Children() {
+		for c := range f.Children() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
 }
 
 // claimant returns the feature whose negotiation el begins.

@@ -181,21 +181,37 @@ func adversarialX28(t *testing.T) {
 	})
 }
 
+// eachSide runs a test with an established session in each role and the bare
+// connection of its peer.
+func eachSide(t *testing.T, test func(t *testing.T, s *stream.Session, peer net.Conn)) {
+	t.Helper()
+	for name, pick := range map[string]func(client, server *stream.Session) (*stream.Session, *stream.Session){
+		"client": func(client, server *stream.Session) (*stream.Session, *stream.Session) { return client, server },
+		"server": func(client, server *stream.Session) (*stream.Session, *stream.Session) { return server, client },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, other := pick(sessions(t, nil, nil))
+				test(t, s, stream.RawConn(other))
+			})
+		})
+	}
+}
+
 // RFC 6120 §8: half a stanza is nothing yet.
 func adversarialX35(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := sessions(t, nil, nil)
-		got, _ := serve(server)
+	eachSide(t, func(t *testing.T, s *stream.Session, peer net.Conn) {
+		got, _ := serve(s)
 		for i, part := range []string{"<mess", "age><body>", "hi", "</bo", "dy></message"} {
 			if i > 0 {
 				time.Sleep(30 * time.Second)
 			}
-			_, err := stream.RawConn(client).Write([]byte(part))
+			_, err := peer.Write([]byte(part))
 			require.NoError(t, err)
 			synctest.Wait()
 			require.Empty(t, got)
 		}
-		_, err := stream.RawConn(client).Write([]byte(">"))
+		_, err := peer.Write([]byte(">"))
 		require.NoError(t, err)
 		require.Equal(t, "<message><body>hi</body></message>", <-got)
 		synctest.Wait()
@@ -210,16 +226,26 @@ func adversarialX36(t *testing.T) {
 		require.True(t, strings.HasSuffix(wire, "></stream:stream>"), wire)
 	})
 	// §5.3.3: during negotiation it is tolerated and never sent.
-	t.Run("negotiation", func(t *testing.T) {
+	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated}
+	t.Run("client/negotiation", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{
-				Profile: stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated}, Features: testFeatures(),
-			})
+			p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: goal, Features: testFeatures()})
 			p.say(t, serverHeader+" \n<stream:features>"+offerLogin+"</stream:features>\n")
 			synctest.Wait()
 			p.say(t, " \n"+loginOK)
 			synctest.Wait()
 			p.say(t, serverHeader+"<stream:features/> </stream:stream>")
+			require.NoError(t, <-errs)
+			p.Close()
+			require.NotRegexp(t, `>\s`, p.all(t))
+		})
+	})
+	t.Run("server/negotiation", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, errs := acceptRaw(&stream.AcceptOptions{Profile: loginGoal, Features: testFeatures()})
+			p.say(t, clientHeader+" \n"+login)
+			synctest.Wait()
+			p.say(t, clientHeader+"\t"+seat+" </stream:stream>")
 			require.NoError(t, <-errs)
 			p.Close()
 			require.NotRegexp(t, `>\s`, p.all(t))
@@ -264,10 +290,28 @@ func adversarialX38(t *testing.T) {
 		"nothing for ever":      {append(reads{text(clientHeader, nil), text("<message/>", nil)}, nothing...), io.ErrNoProgress, 1},
 		"an error":              {reads{text(clientHeader, nil), text("<message/><mess", broken)}, broken, 1},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("server/"+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, b := memconn.Pipe()
 				s, err := stream.Accept(t.Context(), &faultyConn{b, c.reads}, &stream.AcceptOptions{Profile: bare, Domains: []jid.JID{domain}})
+				require.NoError(t, err)
+				called := 0
+				err = s.Serve(func(*stream.Element) error { called++; return nil })
+				if c.want == nil {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, c.want)
+				}
+				require.Equal(t, c.called, called)
+				a.Close()
+			})
+		})
+		t.Run("client/"+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := memconn.Pipe()
+				features := text(serverHeader+"<stream:features/>", nil)
+				s, err := stream.Initiate(t.Context(), &faultyConn{b, append(reads{features}, c.reads[1:]...)},
+					&stream.InitiateOptions{Profile: bare, To: domain})
 				require.NoError(t, err)
 				called := 0
 				err = s.Serve(func(*stream.Element) error { called++; return nil })
@@ -291,6 +335,10 @@ func adversarialX38(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					a, b := memconn.Pipe()
 					_, err := stream.Accept(t.Context(), &faultyConn{b, r}, &stream.AcceptOptions{Profile: bare, Domains: []jid.JID{domain}})
+					require.Error(t, err)
+					a.Close()
+					a, b = memconn.Pipe()
+					_, err = stream.Initiate(t.Context(), &faultyConn{b, r}, &stream.InitiateOptions{Profile: bare, To: domain})
 					require.Error(t, err)
 					a.Close()
 				})
@@ -337,70 +385,94 @@ func wantErrorWithText(t *testing.T, wire string, c stream.Condition) {
 
 // G01: Close returns soon from anywhere, and again.
 func adversarialG01(t *testing.T) {
-	t.Run("twice, from several goroutines", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			client, server := sessions(t, nil, nil)
-			go serve(server)
-			go serve(client)
-			done := make(chan error, 10)
-			start := time.Now()
-			for range cap(done) {
-				go func() { done <- client.Close(context.Background()) }()
+	for name, role := range map[string]stream.Role{"client": stream.Initiating, "server": stream.Receiving} {
+		pair := func(t *testing.T) (ours, theirs *stream.Session) {
+			ours, theirs = sessions(t, nil, nil)
+			if role == stream.Receiving {
+				ours, theirs = theirs, ours
 			}
-			for range cap(done) {
-				require.NoError(t, <-done)
-			}
-			require.NoError(t, client.Close(context.Background()))
-			require.Less(t, time.Since(start), time.Second)
+			return ours, theirs
+		}
+		t.Run(name+"/twice, from several goroutines", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := pair(t)
+				go serve(theirs)
+				go serve(ours)
+				done := make(chan error, 10)
+				start := time.Now()
+				for range cap(done) {
+					go func() { done <- ours.Close(context.Background()) }()
+				}
+				for range cap(done) {
+					require.NoError(t, <-done)
+				}
+				require.NoError(t, ours.Close(context.Background()))
+				require.Less(t, time.Since(start), time.Second)
+			})
 		})
-	})
-	t.Run("inside a handler, with a silent peer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			client, server := sessions(t, nil, nil)
-			took := make(chan time.Duration, 1)
-			result := make(chan error, 1)
-			go func() {
-				result <- server.Serve(func(*stream.Element) error {
-					start := time.Now()
-					server.Close(context.Background())
-					took <- time.Since(start)
-					return nil
-				})
-			}()
-			require.NoError(t, client.Send(t.Context(), raw("<message/>")))
-			require.Less(t, <-took, time.Second)
-			require.ErrorIs(t, <-result, stream.ErrCloseTimeout, "the client never answers")
+		t.Run(name+"/inside a handler, with a silent peer", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := pair(t)
+				took := make(chan time.Duration, 1)
+				result := make(chan error, 1)
+				go func() {
+					result <- ours.Serve(func(*stream.Element) error {
+						start := time.Now()
+						ours.Close(context.Background())
+						took <- time.Since(start)
+						return nil
+					})
+				}()
+				require.NoError(t, theirs.Send(t.Context(), raw("<message/>")))
+				require.Less(t, <-took, time.Second)
+				require.ErrorIs(t, <-result, stream.ErrCloseTimeout, "the peer never answers")
+			})
 		})
-	})
-	t.Run("abort and close at once", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			client, server := sessions(t, nil, nil)
-			go serve(server)
-			go client.Abort(errors.New("no more"))
-			client.Close(context.Background())
-			<-client.Done()
+		t.Run(name+"/abort and close at once", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := pair(t)
+				go serve(theirs)
+				go ours.Abort(errors.New("no more"))
+				ours.Close(context.Background())
+				<-ours.Done()
+			})
 		})
-	})
+	}
+	// During the handshake there is no session to close yet: G02 ends its
+	// context instead.
 }
 
 // G03: a panic costs its session and nothing else.
 func adversarialG03(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := sessions(t, nil, nil)
-		other, otherServer := sessions(t, nil, nil)
-		got, _ := serve(otherServer)
-		_, end := serve(client)
-		result := make(chan error, 1)
-		go func() { result <- server.Serve(func(*stream.Element) error { panic("secret detail") }) }()
-		require.NoError(t, client.Send(t.Context(), raw("<message/>")))
-		var p *stream.PanicError
-		require.ErrorAs(t, <-result, &p)
-		require.Equal(t, "secret detail", p.Value)
-		require.NotEmpty(t, p.Stack)
-		err := <-end
-		require.ErrorIs(t, err, stream.InternalServerError)
-		require.NotContains(t, err.Error(), "secret")
-		require.NoError(t, other.Send(t.Context(), raw("<presence/>")))
-		require.Equal(t, "<presence/>", <-got)
-	})
+	for name, c := range map[string]struct {
+		role stream.Role
+		wire stream.Condition
+	}{
+		"client": {stream.Initiating, stream.UndefinedCondition},
+		"server": {stream.Receiving, stream.InternalServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := sessions(t, nil, nil)
+				if c.role == stream.Receiving {
+					ours, theirs = theirs, ours
+				}
+				other, otherPeer := sessions(t, nil, nil)
+				got, _ := serve(otherPeer)
+				_, end := serve(theirs)
+				result := make(chan error, 1)
+				go func() { result <- ours.Serve(func(*stream.Element) error { panic("secret detail") }) }()
+				require.NoError(t, theirs.Send(t.Context(), raw("<message/>")))
+				var p *stream.PanicError
+				require.ErrorAs(t, <-result, &p)
+				require.Equal(t, "secret detail", p.Value)
+				require.NotEmpty(t, p.Stack)
+				err := <-end
+				require.ErrorIs(t, err, c.wire)
+				require.NotContains(t, err.Error(), "secret")
+				require.NoError(t, other.Send(t.Context(), raw("<presence/>")))
+				require.Equal(t, "<presence/>", <-got)
+			})
+		})
+	}
 }

@@ -54,7 +54,7 @@ const (
 // character, or the beginning of something outside ASCII.
 func textStops(x uint64) uint64 {
 	// '<' is 0x3C and '>' is 0x3E: they differ in one bit.
-	return (x | (x - ones*0x20) | ((x | ones*2) ^ ones*'>' - ones) | (x ^ ones*'&' - ones)) & highs
+	return (x | (x - ones*0x20) | (((x | ones*2) ^ (ones * '>')) - ones) | ((x ^ (ones * '&')) - ones)) & highs
 }
 
 // attrStops is the same for an attribute value; quote is the quotation mark in

@@ -1,6 +1,9 @@
 package stream
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // cutter cuts complete elements out of a document: those one level below the
 // document element, or the document element itself (see Tokenizer.level). It
@@ -108,19 +111,47 @@ func (c *cutter) read(e *Element, level int) {
 func (c *cutter) unread() {
 	t := &c.t
 	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
-	t.tok = Token{}
 	t.used, t.latest = nil, nil
 	clear(t.bindings)
-	clear(t.attrs[:cap(t.attrs)])
 	c.el = Element{attrs: c.el.attrs[:0]}
-	clear(c.el.attrs[:cap(c.el.attrs)])
+	c.trim()
+}
+
+// What is kept for reuse at most, in bytes and in items.
+const (
+	keptScratch = 16 << 10
+	keptItems   = 16
+)
+
+// trim forgets what memory refers to and gives back what is unusually large,
+// between elements.
+func (c *cutter) trim() {
+	t := &c.t
+	t.tok = Token{}
+	t.attrs, c.el.attrs = trimAttrs(t.attrs), trimAttrs(c.el.attrs)
+	if cap(t.decls) > keptItems {
+		t.decls = nil
+	}
+	clear(t.decls[:cap(t.decls)])
+	if cap(t.frames) > 2*keptItems {
+		t.frames = slices.Clone(t.frames)
+	}
 	if cap(t.scratch) > keptScratch {
 		t.scratch = nil
 	}
 	if cap(c.values) > keptScratch {
 		c.values = nil
 	}
+	if len(t.seen) > keptItems {
+		t.seen = nil
+	}
+	clear(t.seen)
 }
 
-// keptScratch is the largest scratch buffer that is kept for reuse.
-const keptScratch = 16 << 10
+func trimAttrs(attrs []Attr) []Attr {
+	if cap(attrs) > keptItems {
+		return nil
+	}
+	clear(attrs[:cap(attrs)])
+	return attrs[:0]
+}

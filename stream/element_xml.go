@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 )
 
 // ErrDepth is returned for an element nested too deep to be decoded into a
@@ -20,27 +19,33 @@ const decodeDepth = 256
 // namespace other than that of xml:lang are left out: encoding/xml would store
 // them in fields that are meant for attributes of the same local name in no
 // namespace. For these there is [Element.AttrNS]. So are namespace
-// declarations, since all names are resolved. Close it, or read it to its end,
+// declarations, since all names are resolved. Close the reader when done, and
 // before the element becomes invalid.
 func (e *Element) TokenReader() *TokenReader {
-	next, stop := iter.Pull(e.Tokens())
-	return &TokenReader{next: next, stop: stop}
+	c := cutters.Get().(*cutter)
+	c.read(e, 0)
+	return &TokenReader{c: c}
 }
 
 // TokenReader is an [xml.TokenReader] over an [Element]. The tokens it returns
-// are copies.
+// are copies. It is used by one goroutine at a time.
 type TokenReader struct {
-	next  func() (*Token, bool)
-	stop  func()
+	c     *cutter // nil after Close
 	depth int
 }
 
-// Token returns the next token; [io.EOF] after the end tag of the element,
-// [ErrDepth] when elements nest deeper than 256.
+// Token returns the next token; [io.EOF] after the end tag of the element and
+// after Close, [ErrDepth] when elements nest deeper than 256.
 func (r *TokenReader) Token() (xml.Token, error) {
-	tok, ok := r.next()
-	if !ok {
+	if r.c == nil {
 		return nil, io.EOF
+	}
+	tok, err := r.c.t.Next()
+	if err == ErrNeedMore {
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, err
 	}
 	switch tok.Kind {
 	case StartElement:
@@ -61,9 +66,13 @@ func (r *TokenReader) Token() (xml.Token, error) {
 	return xml.CharData(append([]byte(nil), tok.Text...)), nil
 }
 
-// Close releases what the reader holds.
+// Close releases what the reader holds. It returns nil, also the second time.
 func (r *TokenReader) Close() error {
-	r.stop()
+	if r.c != nil {
+		r.c.unread()
+		cutters.Put(r.c)
+		r.c = nil
+	}
 	return nil
 }
 

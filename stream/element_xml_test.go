@@ -39,6 +39,15 @@ func TestElementUnmarshal(t *testing.T) {
 	require.Error(t, parse(t, "<query xmlns='urn:wrong'/>").Unmarshal(&v))
 	require.Error(t, parse(t, "<query xmlns='urn:x'/>").Unmarshal(v), "not a pointer")
 
+	// encoding/xml has no bytes to offer.
+	var inner struct {
+		B     string `xml:"b"`
+		Inner []byte `xml:",innerxml"`
+	}
+	require.NoError(t, parse(t, "<a><b>x</b></a>").Unmarshal(&inner))
+	require.Equal(t, "x", inner.B)
+	require.Empty(t, inner.Inner)
+
 	// The namespaces of the stream are in force.
 	e = elementIn(t, "xmlns='jabber:client' xmlns:q='urn:x'", "<q:query from='b'/>")
 	require.NoError(t, e.Unmarshal(&v))

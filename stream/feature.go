@@ -11,8 +11,9 @@ import "context"
 // has any fact in Forbids; that is what makes the order TLS, SASL, binding a
 // matter of data.
 //
-// A Feature is used by one stream at a time unless its constructor says that
-// its functions are safe for concurrent use.
+// A Feature is shared by any number of streams at the same time: what its
+// functions have to remember of one stream they keep with
+// [Negotiation.SetValue].
 type Feature struct {
 	// Name is the element that stands for the feature in <stream:features/>.
 	Name Name

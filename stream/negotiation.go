@@ -230,9 +230,6 @@ func (n *Negotiation) begin(ctx context.Context, timeout time.Duration) (end fun
 		timeout = defaultTimeout
 	}
 	n.deadline = time.Now().Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(n.deadline) {
-		n.deadline = d
-	}
 	if err := n.raw.SetDeadline(n.deadline); err != nil {
 		return nil, fmt.Errorf("stream: setting the negotiation deadline: %w", err)
 	}

@@ -226,16 +226,12 @@ func (s *scanner) release() {
 		return
 	}
 	if s.box != nil && cap(t.buf) <= maxPooledBuffer {
+		clear(t.buf[:cap(t.buf)]) // there may have been a password in it
 		*s.box = t.buf[:0]
 		bufferPool.Put(s.box)
 	}
 	s.box = nil
 	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
-	s.c.el.raw = nil
-	if cap(t.scratch) > keptScratch {
-		t.scratch = nil
-	}
-	if cap(s.c.values) > keptScratch {
-		s.c.values = nil
-	}
+	s.c.el = Element{attrs: s.c.el.attrs[:0]}
+	s.c.trim()
 }

@@ -16,16 +16,15 @@ func BenchmarkTokenizer(b *testing.B) {
 	}{{"16KiB", 16 << 10}, {"1KiB", 1 << 10}} {
 		b.Run(c.name, func(b *testing.B) {
 			in := corpus()
-			tok, err := NewTokenizer(nil)
+			lim, err := (*Limits)(nil).withDefaults()
 			if err != nil {
 				b.Fatal(err)
 			}
+			var tok Tokenizer
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := tok.Reset(nil); err != nil {
-					b.Fatal(err)
-				}
+				tok.reset(lim, 1)
 				rest := in
 				for {
 					_, err := tok.Next()

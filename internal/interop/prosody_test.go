@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/xml"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,8 +168,8 @@ func TestProsodyResource(t *testing.T) {
 func TestProsodyStanzas(t *testing.T) {
 	p := startProsody(t, "")
 	ctx := bounded(t)
-	alice, trace := p.connect(t, "alice", tls.VersionTLS13)
-	bob, _ := p.connect(t, "bob", tls.VersionTLS12)
+	alice, alicesTrace := p.connect(t, "alice", tls.VersionTLS13)
+	bob, bobsTrace := p.connect(t, "bob", tls.VersionTLS12)
 
 	t.Run("XEP-0199 ping", func(t *testing.T) {
 		type ping struct {
@@ -227,11 +228,13 @@ func TestProsodyStanzas(t *testing.T) {
 		require.Equal(t, "It is the east.", answer.Body.String())
 	})
 
-	closeInOrder(t, alice)
-	security, mechanism, recorded := trace.seen()
-	recordFlow(t, recorded, "prosody-"+p.Version+"-session.flow",
-		"A client's session with Prosody "+p.Version+": "+tls.VersionName(security.Version)+", "+mechanism+
-			", binding, requests, presence, messages.")
+	for conn, w := range map[*stanza.Conn]*witness{alice: alicesTrace, bob: bobsTrace} {
+		closeInOrder(t, conn)
+		security, mechanism, recorded := w.seen()
+		version := strings.ReplaceAll(tls.VersionName(security.Version), " ", "-")
+		recordFlow(t, recorded, "prosody-"+p.Version+"-"+version+".flow",
+			"A session of a client with Prosody "+p.Version+": "+version+", "+mechanism+", binding, stanzas.")
+	}
 }
 
 // nextMessage returns the next message that conn receives and passes over what else arrives.

@@ -45,6 +45,10 @@ func TestAuthenticate(t *testing.T) {
 		"PLAIN is last": {
 			client: auth.ClientOptions{AllowPlain: true}, server: auth.ServerOptions{AllowPlain: true}, want: "SCRAM-SHA-256-PLUS",
 		},
+		// RFC 5802 §6: the server knows that it offered no -PLUS, so the client's "y" is true.
+		"channel binding is off on the server": {
+			server: auth.ServerOptions{Mechanisms: []sasl.Mechanism{sasl.Scram(sasl.SHA256)}}, want: "SCRAM-SHA-256",
+		},
 		"name as typed": {client: auth.ClientOptions{Username: "Juliet"}, want: "SCRAM-SHA-256-PLUS"},
 		"authorization identity of one's own": {
 			client: auth.ClientOptions{AuthzID: juliet}, want: "SCRAM-SHA-256-PLUS",
@@ -79,6 +83,7 @@ func TestAuthenticateFails(t *testing.T) {
 		edit   func(*stream.InitiateOptions, *stream.AcceptOptions)
 		want   error
 		local  bool // found by the client
+		text   string
 	}{
 		"wrong password": {client: auth.ClientOptions{Password: "wrong"}, want: sasl.NotAuthorized},
 		"nobody":         {client: auth.ClientOptions{Username: "nobody", Password: "r0m30"}, want: sasl.NotAuthorized},
@@ -89,12 +94,22 @@ func TestAuthenticateFails(t *testing.T) {
 		"§6.3.8 a domain": {
 			client: auth.ClientOptions{Password: "r0m30", AuthzID: domain}, want: sasl.InvalidAuthzid,
 		},
+		"§6.3.8 a domain, even if the callback would allow it": {
+			client: auth.ClientOptions{Password: "r0m30", AuthzID: domain},
+			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error { return nil }},
+			want:   sasl.InvalidAuthzid,
+		},
+		"§6.3.8 a full JID, even if the callback would allow it": {
+			client: auth.ClientOptions{Password: "r0m30", AuthzID: jid.MustParse("juliet@im.example/balcony")},
+			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error { return nil }},
+			want:   sasl.InvalidAuthzid,
+		},
 		"disabled": {
 			client: auth.ClientOptions{Password: "r0m30"},
 			server: auth.ServerOptions{Authorize: func(context.Context, jid.JID, jid.JID) error {
 				return &sasl.Error{Condition: sasl.AccountDisabled, Text: "ask at the desk"}
 			}},
-			want: sasl.AccountDisabled,
+			want: sasl.AccountDisabled, text: "ask at the desk",
 		},
 		"not welcome": {
 			client: auth.ClientOptions{Password: "r0m30"},
@@ -156,6 +171,7 @@ func TestAuthenticateFails(t *testing.T) {
 			require.Equal(t, !c.local, errors.As(client.err, &failure))
 			require.NotContains(t, client.err.Error(), "secret")
 			if !c.local {
+				require.Equal(t, c.text, e.Text)
 				require.Contains(t, string(failure.Raw), "<failure")
 			}
 		})
@@ -176,6 +192,40 @@ func TestActForAnother(t *testing.T) {
 	require.Equal(t, juliet, account)
 	require.Equal(t, romeo, asked)
 	require.Equal(t, romeo, server.session.RemoteAddr())
+}
+
+// RFC 6120 §6.3.4: what is offered can work on the connection as it is, and with the keys that there are.
+func TestOffer(t *testing.T) {
+	const plus, types = "<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "<sasl-channel-binding"
+	for name, c := range map[string]struct {
+		edit func(*auth.ServerOptions, *stream.AcceptOptions)
+		has  []string
+		not  []string
+	}{
+		"default":    {func(*auth.ServerOptions, *stream.AcceptOptions) {}, []string{plus, types, "'tls-exporter'", "'tls-server-end-point'"}, []string{"SHA-1", "SHA-512", "PLAIN"}},
+		"no binding": {func(_ *auth.ServerOptions, o *stream.AcceptOptions) { o.Security.Bindings = nil }, []string{"<mechanism>SCRAM-SHA-256</mechanism>"}, []string{"PLUS", types}},
+		"PLAIN":      {func(o *auth.ServerOptions, _ *stream.AcceptOptions) { o.AllowPlain = true }, []string{plus, "<mechanism>PLAIN</mechanism>"}, nil},
+		"PLAIN without TLS": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
+			o.AllowPlain, o.InsecureWithoutTLS, a.Security = true, true, nil
+		}, []string{"<mechanism>SCRAM-SHA-256</mechanism>"}, []string{"PLAIN", "PLUS", types}},
+		"without TLS": {func(_ *auth.ServerOptions, a *stream.AcceptOptions) { a.Security = nil }, nil, []string{"mechanism", types}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &auth.ServerOptions{Store: store(t)}
+			ao := serverWith(nil)
+			c.edit(o, &ao)
+			ao.Features = []stream.Feature{auth.Server(o)}
+			p, _ := scriptedClient(t, ao)
+			p.send(clientHeader)
+			got := p.expect("</stream:features>")
+			for _, s := range c.has {
+				require.Contains(t, got, s)
+			}
+			for _, s := range c.not {
+				require.NotContains(t, got, s)
+			}
+		})
+	}
 }
 
 func TestStoreFor(t *testing.T) {

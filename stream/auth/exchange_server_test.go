@@ -363,4 +363,25 @@ func TestServerExchangeUsesBindingOnce(t *testing.T) {
 		require.True(t, x.next(t.Context(), r, first).waiting)
 		require.True(t, attempt(t, x, r, newClient(t, scramPlus, "r0m30")).done)
 	})
+	// A mechanism that needs one message has used the data with it.
+	t.Run("one message", func(t *testing.T) {
+		x, r := new(serverExchange), newRules(t)
+		begin := r.begin
+		r.offered = append(r.offered, sasl.Mechanism{Name: "X-ONE-PLUS", ChannelBinding: true})
+		r.begin = func(m sasl.Mechanism) (sasl.Server, error) {
+			if m.Name == "X-ONE-PLUS" {
+				return refusing{}, nil
+			}
+			return begin(m)
+		}
+		requireFailure(t, sasl.NotAuthorized, x.next(t.Context(), r, frame{kind: frameAuth, mechanism: "X-ONE-PLUS", data: []byte("proof")}))
+		requireFatal(t, stream.PolicyViolation, attempt(t, x, r, newClient(t, scramPlus, "r0m30")))
+	})
+}
+
+// refusing is a mechanism that lets nobody in.
+type refusing struct{ sasl.Server }
+
+func (refusing) Next(context.Context, []byte) ([]byte, bool, error) {
+	return nil, false, &sasl.Error{Condition: sasl.NotAuthorized}
 }

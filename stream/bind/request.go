@@ -54,6 +54,9 @@ func parseRequest(el *stream.Element, domain, account jid.JID) (request, error) 
 			return r, err
 		}
 	}
+	if children == 0 {
+		return r, &Error{Condition: BadRequest}
+	}
 	return r, nil
 }
 

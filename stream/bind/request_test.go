@@ -81,6 +81,14 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
+// Other requests are none to bind, even if one should get here.
+func TestParseRequestOfSomethingElse(t *testing.T) {
+	for _, in := range []string{`<iq id='1' type='set'/>`, `<iq id='1' type='set'><x xmlns='urn:x'/></iq>`} {
+		_, err := parseRequest(parse(t, in), domain, account)
+		require.ErrorIs(t, err, BadRequest, in)
+	}
+}
+
 func TestIsRequest(t *testing.T) {
 	for _, in := range []string{
 		`<iq id='1' type='result'><bind` + bindNS + `/></iq>`, // RFC 6120 §8.2.3 rule 4
