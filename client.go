@@ -26,8 +26,8 @@ type Client struct {
 	// give another one (RFC 6120 §7.7), see LocalAddr of the connection.
 	JID jid.JID
 
-	// Password is the account's password. Leave it empty to be asked by
-	// Auth.GetPassword.
+	// Password is the account's password. Empty means that Auth says where to get
+	// it or how to do without.
 	Password string
 
 	// Addr is a host and port to connect to instead of what the DNS says about
@@ -119,9 +119,18 @@ func (c *Client) ConnectOn(ctx context.Context, nc net.Conn) (*stanza.Conn, erro
 	return stanza.NewConn(session, c.Conn), nil
 }
 
+// check finds what the server would only find later, or never.
 func (c *Client) check() error {
 	if c.JID.Local() == "" {
 		return fmt.Errorf("%w: %q is not the address of an account", ErrClient, c.JID)
+	}
+	if c.Password != "" {
+		return nil
+	}
+	// Mechanisms of the program's own may need none.
+	a := c.Auth
+	if a == nil || a.Password == "" && a.GetPassword == nil && a.Cache == nil && a.Mechanisms == nil {
+		return fmt.Errorf("%w: no password for %s", ErrClient, c.JID.Bare())
 	}
 	return nil
 }

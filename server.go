@@ -79,8 +79,8 @@ type Server struct {
 	// Trace returns hooks for a new connection, or nil. It may be nil itself.
 	Trace func(net.Conn) *stream.Trace
 
-	// Logger gets one record for each session that failed. Nil means
-	// slog.Default. Neither addresses of the network nor secrets are logged.
+	// Logger gets one record for each session and each handler that failed. Nil
+	// means slog.Default. Neither addresses of the network nor secrets are logged.
 	Logger *slog.Logger
 
 	// InsecureAllowPlaintext lets clients authenticate and talk without TLS, for
@@ -161,8 +161,6 @@ func (s *Server) init() error {
 		)
 		s.resources.perAccount = orDefault(s.MaxResources, 64)
 		s.requests.limit = 1024
-		s.listeners = make(map[net.Listener]struct{})
-		s.conns = make(map[*serverConn]struct{})
 	})
 	return s.setupErr
 }
@@ -266,7 +264,7 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn) {
 	go func() {
 		defer s.leave(c)
 		if err := c.serve(ctx); err != nil && !s.isClosing() {
-			s.logFailure(err)
+			s.logFailure("session ended", err)
 		}
 	}()
 }
@@ -295,15 +293,16 @@ func (s *Server) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// logFailure logs why a session failed, without addresses of the network.
-func (s *Server) logFailure(err error) {
+// logFailure logs what went wrong with one client, without addresses of the
+// network.
+func (s *Server) logFailure(what string, err error) {
 	attrs := []any{"error", withoutAddresses(err)}
 	var p *stream.PanicError
 	if errors.As(err, &p) {
-		s.logger().Error("session ended by a panic", append(attrs, "stack", string(p.Stack))...)
+		s.logger().Error(what, append(attrs, "stack", string(p.Stack))...)
 		return
 	}
-	s.logger().Info("session ended", attrs...)
+	s.logger().Info(what, attrs...)
 }
 
 // withoutAddresses returns the text of err. Errors of sockets name both ends;
@@ -330,6 +329,9 @@ func (s *Server) track(l net.Listener) bool {
 	if s.closing {
 		return false
 	}
+	if s.listeners == nil {
+		s.listeners = make(map[net.Listener]struct{})
+	}
 	s.listeners[l] = struct{}{}
 	return true
 }
@@ -352,6 +354,9 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 	}
 	c := &serverConn{server: s, raw: nc, done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
+	if s.conns == nil {
+		s.conns = make(map[*serverConn]struct{})
+	}
 	s.conns[c] = struct{}{}
 	return c, nil
 }

@@ -47,8 +47,8 @@ func (c *serverConn) serve(ctx context.Context) (err error) {
 	defer c.release()
 	defer func() {
 		if v := recover(); v != nil {
-			c.raw.Close()
 			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
+			c.abort(err)
 		}
 	}()
 	session, err := c.negotiate()

@@ -32,6 +32,7 @@ func (r rewritten) AppendXML(dst []byte) ([]byte, error) {
 
 var (
 	nameFrom = stream.Name{Local: "from"}
+	nameTo   = stream.Name{Local: "to"}
 	nameLang = stream.Name{Space: stream.NSXML, Local: "lang"}
 )
 
@@ -40,31 +41,63 @@ var (
 func (s *Server) route(ctx context.Context, c *serverConn, from jid.JID, el *stream.Element) error {
 	st, err := describe(from, el)
 	if err != nil {
+		if isReplyOrError(el) {
+			return nil // RFC 6120 §8.2.3 rule 4, §8.3.1 rule 8
+		}
 		return s.bounce(ctx, c, from, el, err)
 	}
 	if st.kind == stanza.PresenceKind && st.to.IsZero() {
-		c.resource.announce(st.typ, el)
+		s.announce(c.resource, st, el)
+		return nil
 	}
 	var room [8]*resource
 	r := route(st, s.hosted, &s.resources, room[:0])
+	if r.verdict == deliver {
+		r = s.deliver(ctx, c, st, r, passOn(c, from, el))
+	}
 	switch r.verdict {
-	case deliver:
-		out := rewritten{el, []stream.AttrSet{{Name: nameFrom, Value: from.String()}}}
-		// RFC 6120 §4.7.4: the language of the stream is lost with the stream.
-		if lang := c.session.Header().Lang; lang != "" && el.Lang() == "" {
-			out.set = append(out.set, stream.AttrSet{Name: nameLang, Value: lang})
-		}
-		for _, to := range r.to {
-			if err := s.offer(to, out); err != nil && len(r.to) == 1 {
-				return s.bounce(ctx, c, from, el, stanza.RecipientUnavailable)
-			}
-		}
 	case serve:
 		return s.handle(ctx, c, from, el)
 	case bounce:
 		return s.bounce(ctx, c, from, el, r.condition)
 	}
 	return nil
+}
+
+// passOn returns a stanza as others get to see it.
+func passOn(c *serverConn, from jid.JID, el *stream.Element) rewritten {
+	out := rewritten{el, []stream.AttrSet{{Name: nameFrom, Value: from.String()}}}
+	if _, ok := el.AttrBytes("to"); !ok {
+		// RFC 6120 §10.3.1, RFC 6121 §4.2.2: it is for the account.
+		out.set = append(out.set, stream.AttrSet{Name: nameTo, Value: from.Bare().String()})
+	}
+	// RFC 6120 §4.7.4: the language of the stream is lost with the stream.
+	if lang := c.session.Header().Lang; lang != "" {
+		if _, ok := el.AttrNS(nameLang); !ok {
+			out.set = append(out.set, stream.AttrSet{Name: nameLang, Value: lang})
+		}
+	}
+	return out
+}
+
+// deliver hands a stanza to those that were chosen. If none of them takes it,
+// they are gone by now, and the verdict is what it would have been without them.
+func (s *Server) deliver(ctx context.Context, c *serverConn, st routed, r routing, out stream.Appender) routing {
+	taken := false
+	for _, to := range r.to {
+		var err error
+		if to == c.resource {
+			// Whoever writes to themselves and does not read waits for themselves.
+			err = c.session.Send(ctx, out)
+		} else {
+			err = s.offer(to, out)
+		}
+		taken = taken || err == nil
+	}
+	if taken || len(r.to) == 0 || st.kind == stanza.PresenceKind || st.typ == string(stanza.HeadlineMessage) {
+		return routing{verdict: drop}
+	}
+	return refuse(st, stanza.ServiceUnavailable)
 }
 
 // describe reads what routing depends on. An error is the answer to the sender.
@@ -82,6 +115,14 @@ func describe(from jid.JID, el *stream.Element) (routed, error) {
 		default:
 			// RFC 6121 §5.2.2: none and unknown ones are normal.
 			st.typ = string(stanza.NormalMessage)
+		}
+	case stanza.PresenceKind:
+		switch stanza.PresenceType(st.typ) {
+		case stanza.AvailablePresence, stanza.UnavailablePresence, stanza.ErrorPresence:
+		default:
+			if !aboutSubscription(st.typ) {
+				return st, stanza.BadRequest // RFC 6121 §4.7.1
+			}
 		}
 	case stanza.IQKind:
 		return st, checkIQ(st.typ, el)
@@ -110,23 +151,40 @@ func checkIQ(typ string, el *stream.Element) error {
 	return nil
 }
 
-// announce keeps what undirected presence says about availability (RFC 6121
-// §4.2.2, §4.4.2, §4.5.2).
-func (r *resource) announce(typ string, el *stream.Element) {
-	switch typ {
+// announce handles undirected presence: it keeps what that says about the
+// resource, and tells the account's resources (RFC 6121 §4.2.2, §4.4.2, §4.5.2).
+func (s *Server) announce(r *resource, st routed, el *stream.Element) {
+	// So that nobody is told of presence after vacate has said that it is over.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.connected() {
+		return
+	}
+	switch st.typ {
 	case "":
-		p := &availability{}
-		if c, ok := el.Child(stream.Name{Space: stream.NSClient, Local: "priority"}); ok {
-			// RFC 6121 §4.7.2.3: an integer from -128 to +127. Anything else
-			// counts as none.
-			if n, err := strconv.ParseInt(strings.Trim(c.Text(), " \t\r\n"), 10, 8); err == nil {
-				p.priority = int8(n)
-			}
-		}
-		r.presence.Store(p)
+		r.presence.Store(&availability{priority: priorityOf(el)})
 	case "unavailable":
 		r.presence.Store(nil)
 	}
+	var room [8]*resource
+	out := passOn(r.conn, st.from, el)
+	for _, to := range route(st, s.hosted, &s.resources, room[:0]).to {
+		s.offer(to, out)
+	}
+}
+
+// priorityOf reads the priority of presence. RFC 6121 §4.7.2.3: an integer from
+// -128 to +127, and zero if there is none. Anything else counts as none.
+func priorityOf(el *stream.Element) int8 {
+	c, ok := el.Child(stream.Name{Space: stream.NSClient, Local: "priority"})
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.Trim(c.Text(), " \t\r\n"), 10, 8)
+	if err != nil {
+		return 0
+	}
+	return int8(n)
 }
 
 // offer queues a stanza for a resource. It does not wait: a client that takes
@@ -140,12 +198,12 @@ func (s *Server) offer(to *resource, st stream.Appender) error {
 	err := session.TrySend(st)
 	if errors.Is(err, stream.ErrFull) && to.session.CompareAndSwap(session, nil) {
 		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
+		// The rest of what vacate does is up to the reader of that session, which
+		// ends now: the caller may hold the lock of another resource.
+		s.requests.abandon(to)
 	}
 	return err
 }
-
-// errGone is the error of writing to a resource without a session.
-var errGone = errors.New("xmpp: resource has no session")
 
 // bounce returns an error to the sender of a stanza.
 func (s *Server) bounce(ctx context.Context, c *serverConn, from jid.JID, el *stream.Element, err error) error {
@@ -200,12 +258,21 @@ func (s *Server) handle(ctx context.Context, c *serverConn, from jid.JID, el *st
 	}
 	handler := s.Handler
 	if handler == nil {
-		handler = stanza.HandlerFunc(func(context.Context, stanza.Sender, stanza.Stanza) error { return nil })
+		handler = stanza.HandlerFunc(nobodyHome)
 	}
-	if err := stanza.Dispatch(ctx, handler, &serverSender{s, c, h.To}, st); err != nil {
-		s.logger().Warn("handler failed", "error", err)
+	if err := stanza.Dispatch(ctx, handler, &serverSender{s, c}, st); err != nil {
+		s.logFailure("handler failed", err)
 	}
 	return nil
+}
+
+// nobodyHome is the handler of a server without one. RFC 6120 §10.5.1: what is
+// not handled comes back. Presence asks for nothing.
+func nobodyHome(_ context.Context, _ stanza.Sender, st stanza.Stanza) error {
+	if st.Kind() == stanza.PresenceKind {
+		return nil
+	}
+	return stanza.ServiceUnavailable
 }
 
 func isReplyOrError(el *stream.Element) bool {
@@ -231,25 +298,48 @@ func conditionOf(err error) stanza.Condition {
 type serverSender struct {
 	server *Server
 	conn   *serverConn // whose stanza is being handled
-	self   jid.JID     // the address that it was sent to; zero for none
 }
 
 // Send sends a stanza to the client whose stanza is being handled, or to any
 // other resource that is connected.
 func (d *serverSender) Send(ctx context.Context, st stanza.Stanza) error {
-	h := st.Head()
-	if h.From.IsZero() && h.To != d.conn.resource.addr {
-		h.From = d.conn.session.LocalAddr()
-		st.SetHead(h)
+	if st == nil {
+		return fmt.Errorf("%w: nil", stanza.ErrInvalid)
 	}
+	h := st.Head()
 	if h.To.IsZero() || h.To == d.conn.resource.addr {
+		// RFC 6120 §8.1.2.1 rule 4: without a from it is from the account.
 		return d.conn.session.Send(ctx, st)
 	}
 	r := d.server.resources.find(h.To)
 	if r == nil {
-		return fmt.Errorf("xmpp: sending to %s: %w", h.To, errGone)
+		return fmt.Errorf("sending to %s: %w", h.To, errGone)
+	}
+	if h.From.IsZero() {
+		h.From = d.conn.session.LocalAddr()
+		st = withHead(st, h)
 	}
 	return d.server.offer(r, st)
+}
+
+// withHead returns st with other attributes. The stanza is the caller's own and
+// stays as it is.
+func withHead(st stanza.Stanza, h stanza.Head) stanza.Stanza {
+	switch st := st.(type) {
+	case *stanza.Message:
+		c := *st
+		c.SetHead(h)
+		return &c
+	case *stanza.Presence:
+		c := *st
+		c.SetHead(h)
+		return &c
+	case *stanza.IQ:
+		c := *st
+		c.SetHead(h)
+		return &c
+	}
+	return st
 }
 
 // Do sends a request from the server to a connected client and waits for the

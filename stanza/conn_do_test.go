@@ -216,6 +216,23 @@ func TestDoWaitsToSend(t *testing.T) {
 	}
 }
 
+// The call can end between finding no room and waiting for it.
+func TestDoEndsBeforeItWaitsToSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := client(t)
+		c := newConn(f, nil)
+		defer c.Abort(nil)
+		f.block(make(chan struct{}))
+		f.onFull = func() {
+			c.mu.Lock()
+			c.calls.fail(ErrOverflow)
+			c.mu.Unlock()
+		}
+		_, err := returned(t, do(t.Context(), c, juliet))
+		require.ErrorIs(t, err, ErrOverflow)
+	})
+}
+
 // Many calls at the same time, answered in another order.
 func TestDoConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

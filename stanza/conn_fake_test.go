@@ -53,6 +53,7 @@ type fake struct {
 	room   chan struct{} // not nil: there is no room to send until it is closed
 	cause  error
 	closed bool
+	onFull func() // called when there is no room, before the sender knows
 }
 
 // client returns a session of romeo with his server, host one of the server with
@@ -125,6 +126,9 @@ func (f *fake) TrySend(el stream.Appender) error {
 	case f.closed:
 		return fmt.Errorf("%w: closing", stream.ErrClosed)
 	case f.room != nil:
+		if f.onFull != nil {
+			f.onFull()
+		}
 		return stream.ErrFull
 	}
 	f.sent = append(f.sent, string(b))

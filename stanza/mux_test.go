@@ -89,6 +89,30 @@ func TestMuxSpecificity(t *testing.T) {
 	}
 }
 
+// Among payloads whose routes are equally specific the first one decides.
+func TestMuxFirstPayload(t *testing.T) {
+	var m Mux
+	got := ""
+	for _, name := range []stream.Name{{Space: "urn:a"}, {Space: "urn:b"}, {Space: "urn:c", Local: "x"}, {Space: "urn:d", Local: "x"}} {
+		require.NoError(t, m.Handle(MessageKind, Any, name, HandlerFunc(func(context.Context, Sender, Stanza) error {
+			got = name.Space
+			return nil
+		})))
+	}
+	for xml, want := range map[string]string{
+		"<x xmlns='urn:a'/><x xmlns='urn:b'/>":                                           "urn:a",
+		"<x xmlns='urn:b'/><x xmlns='urn:a'/>":                                           "urn:b",
+		"<x xmlns='urn:b'/><x xmlns='urn:a'/><x xmlns='urn:d'/><x xmlns='urn:c'/>":       "urn:d",
+		"<x xmlns='urn:z'/><x xmlns='urn:a'/><y xmlns='urn:d'/><x xmlns='urn:c'>c</x>":   "urn:c",
+		"<x xmlns='urn:z'><x xmlns='urn:c'/></x><x xmlns='urn:a'/><body xmlns='urn:d'/>": "urn:a",
+	} {
+		st, err := Decode(element(t, stream.NSClient, "<message>"+xml+"</message>"))
+		require.NoError(t, err)
+		require.NoError(t, m.HandleStanza(t.Context(), &recorder{}, st))
+		require.Equal(t, want, got, xml)
+	}
+}
+
 // RFC 6120 §8.2.3 rule 3, §8.4: requests that nobody knows are answered, and
 // nothing else is.
 func TestMuxUnrouted(t *testing.T) {

@@ -436,6 +436,34 @@ func TestServeLeavesTheRest(t *testing.T) {
 	}
 }
 
+// The stream is closed, and then ctx ends, with handlers still to run.
+func TestServeContextEndsAfterSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := client(t)
+		c := newConn(f, &Options{Parallel: 2})
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		result := make(chan error, 1)
+		go func() {
+			result <- c.Serve(ctx, HandlerFunc(func(context.Context, Sender, Stanza) error { <-release; return nil }))
+		}()
+		for i := range 3 {
+			f.receive(`<message id='%d' from='%s'/>`, i, juliet)
+		}
+		close(f.ends)
+		synctest.Wait()
+		cancel()
+		close(release)
+		require.ErrorIs(t, <-result, context.Canceled)
+		var got []string
+		for st, err := range c.All(t.Context()) {
+			require.NoError(t, err)
+			got = append(got, st.Head().ID)
+		}
+		require.Equal(t, []string{"1", "2"}, got)
+	})
+}
+
 // What arrived before the end is handled, whatever the end.
 func TestServeDrains(t *testing.T) {
 	for _, parallel := range []int{1, 4} {
@@ -577,6 +605,8 @@ func TestCloseWithFullQueue(t *testing.T) {
 				f.receive(`<presence/>`)
 				sent++
 			}
+			// Dropped replies count as handled, but not behind the gap.
+			f.receive(`<iq type='result' id='late'/>`)
 			close(f.ends)
 		}()
 		synctest.Wait()

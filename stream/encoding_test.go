@@ -76,6 +76,25 @@ func TestLegacyReader(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 3)
 
+	// Nothing is waited for that is not needed.
+	pr, pw := io.Pipe()
+	r, err = NewLegacyReader(pr, "")
+	require.NoError(t, err)
+	go func() { // ends with the write
+		pw.Write([]byte(encode(latin1, "<?xml version='1.0' encoding='latin1'?><a>é")))
+	}()
+	b = make([]byte, 100)
+	n, err := io.ReadAtLeast(r, b, 5)
+	require.NoError(t, err)
+	require.Equal(t, "<a>é", string(b[:n]))
+
+	r, err = NewLegacyReader(strings.NewReader("<?xml version='1.0' encoding='nonsense'?><a/>"), "")
+	require.NoError(t, err)
+	for range 2 {
+		_, err = r.Read(b)
+		require.ErrorIs(t, err, ErrEncoding)
+	}
+
 	for _, label := range []string{"nonsense", "UTF-32", "iso-2022-kr", "replacement", "\x1b[0m"} {
 		_, err := NewLegacyReader(strings.NewReader(doc), label)
 		require.ErrorIs(t, err, ErrEncoding, label)
@@ -100,15 +119,13 @@ func TestLegacyReaderErrors(t *testing.T) {
 	boom := errors.New("boom")
 	for _, label := range []string{"", "latin1", "utf-16le"} {
 		idle := new(idleReader)
-		_, err := NewLegacyReader(idle, label)
-		require.ErrorIs(t, err, io.ErrNoProgress)
+		for src, want := range map[io.Reader]error{idle: io.ErrNoProgress, iotest.ErrReader(boom): boom, brokenReader{}: errImpossible} {
+			r, err := NewLegacyReader(src, label)
+			require.NoError(t, err)
+			_, err = r.Read(make([]byte, 100))
+			require.ErrorIs(t, err, want)
+		}
 		require.LessOrEqual(t, idle.reads, 1000)
-
-		_, err = NewLegacyReader(iotest.ErrReader(boom), label)
-		require.ErrorIs(t, err, boom)
-
-		_, err = NewLegacyReader(brokenReader{}, label)
-		require.Error(t, err)
 
 		for _, end := range []io.Reader{iotest.ErrReader(boom), new(idleReader)} {
 			r, err := NewLegacyReader(io.MultiReader(bytes.NewReader(make([]byte, 10_000)), end), label)

@@ -14,7 +14,9 @@ import "io"
 // bytes of one child of the document element (and on the tag of the document
 // element itself) before memory is taken for them. All errors are [*Error]
 // values whose condition is the one to close a stream with, and the first one
-// stays.
+// stays. Character data directly inside the document element counts as a child
+// of its own; U+FEFF is a character like others, never a byte order mark (RFC
+// 6120 §11.6); a standalone declaration is ignored (§11.5).
 //
 // The zero value is ready and has the default [Limits]. A Tokenizer does not
 // allocate in the steady state. It must not be used by two goroutines at once.

@@ -133,7 +133,7 @@ func TestRulesPaths(t *testing.T) {
 		"at (/" + "Users/ann/x)":                true,
 		"in `C:" + `\Users\ann` + "`":           true,
 		"https://example.org/" + "work/x":       false,
-		"./" + "work/x, a" + "/home/x":          false,
+		"./" + "work/x, a/" + "home/x":          false,
 		"the /" + "work or the /" + "home page": false,
 	} {
 		s, err := parse("README.md", []byte("first line\n"+text+"\n"))

@@ -478,7 +478,7 @@ func realManInTheMiddle(t *testing.T) {
 			strings.NewReplacer("<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "").Replace, mitm, sasl.ErrDowngrade,
 		},
 		// A thief of the server's own key who also removes tls-exporter gets through: tls-server-end-point cannot tell
-		// (XEP-0440 §5). The case shows that the relay works, and that the ones above fail for the reason they should.
+		// (XEP-0440 §4). The case shows that the relay works, and that the ones above fail for the reason they should.
 		"stolen key and exporter removed": {noTypes.Replace, cert, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,8 +16,8 @@ type ClientOptions struct {
 	// (RFC 6120 §6.3.7).
 	Username string
 
-	// AuthzID is a bare JID to act as, for accounts that may act for others. Zero means the one that belongs to the
-	// user name; RFC 6120 §6.3.8 forbids to send it then.
+	// AuthzID is a bare JID to act as, for accounts that may act for others; stream.InitiateOptions.From is then the same
+	// JID, and Username is needed. Zero means the one that belongs to the user name; RFC 6120 §6.3.8 forbids to send it then.
 	AuthzID jid.JID
 
 	// Password is the password as the user typed it. Empty means to ask GetPassword.

@@ -62,6 +62,13 @@ var errContent = errors.New("auth: unexpected content")
 
 // parseFrame reads an element of the exchange. It never fails: whether a frame makes sense is for the exchange to say.
 func parseFrame(el *stream.Element) frame {
+	f := parseKind(el)
+	f.readContent(el)
+	return f
+}
+
+// parseKind reads what an element is, and of an auth which mechanism it is for. Contents, which may be a password, are not touched.
+func parseKind(el *stream.Element) frame {
 	f := frame{name: el.Name()}
 	if f.name.Space != NS {
 		return f
@@ -72,27 +79,32 @@ func parseFrame(el *stream.Element) frame {
 			f.kind = frameKind(kind)
 		}
 	}
+	if f.kind == frameAuth {
+		f.mechanism = el.Attr("mechanism")
+	}
+	return f
+}
+
+// readContent reads what is in the element.
+func (f *frame) readContent(el *stream.Element) {
 	switch f.kind {
 	case frameFailure:
 		f.failure = parseFailure(el)
-		return f
-	case frameAuth:
-		f.mechanism = el.Attr("mechanism")
-	case frameChallenge, frameResponse, frameSuccess:
+		return
+	case frameAuth, frameChallenge, frameResponse, frameSuccess:
 	default:
-		return f
+		return
 	}
 	for range el.Children() {
 		// RFC 6120 Appendix A.4: simple content.
 		f.err = errContent
-		return f
+		return
 	}
 	f.data, f.err = decodeData(el.AppendText(nil))
 	// §6.4.3: challenges and responses always carry data, if only data of length zero.
 	if f.data == nil && f.err == nil && (f.kind == frameChallenge || f.kind == frameResponse) {
 		f.data = []byte{}
 	}
-	return f
 }
 
 // write writes the frame as an element.

@@ -56,6 +56,12 @@ func TestParseFrame(t *testing.T) {
 	}
 }
 
+// Before TLS, the server looks at what an element is and no further.
+func TestParseKind(t *testing.T) {
+	el := parse(t, `<auth`+xmlns+` mechanism='PLAIN'>AGp1bGlldAByMG0zMA==</auth>`)
+	require.Equal(t, frame{kind: frameAuth, name: el.Name(), mechanism: "PLAIN"}, parseKind(el))
+}
+
 func TestWriteFrame(t *testing.T) {
 	for _, c := range []struct {
 		in   frame

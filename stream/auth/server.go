@@ -135,7 +135,12 @@ func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *s
 	}
 	r := o.rules(n)
 	for {
-		step := x.next(ctx, r, parseFrame(el))
+		f := parseKind(el)
+		if r.secured {
+			// RFC 6120 §6.5.4: what must not have been sent yet is not looked at either.
+			f.readContent(el)
+		}
+		step := x.next(ctx, r, f)
 		if step.done {
 			// Before the client can know: what it sends next is sent as who it is.
 			n.SetIdentity(step.who)

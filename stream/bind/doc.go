@@ -17,6 +17,6 @@
 //
 // RFC 6120 §7 (all of it), §8.2.3 and §8.3 as far as the exchange needs; RFC 3921 §3 (answered, if wanted).
 //
-// Left out: Bind 2 (XEP-0386), unbinding (only in drafts), establishing a session as a client (RFC 6121 Appendix F made it
+// Left out: Bind 2 (XEP-0386), unbinding (only in drafts), establishing a session as a client (RFC 6121 Appendix E made it
 // superfluous).
 package bind

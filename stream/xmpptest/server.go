@@ -20,8 +20,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
+	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"stanzakit.dev/xmpp"
 	"stanzakit.dev/xmpp/internal/memconn"
@@ -43,8 +46,8 @@ type Options struct {
 	InMemory bool
 
 	// Configure is called with the server before it starts, to change what it
-	// likes. Domains, Accounts, TLS and a Handler that answers pings are set by
-	// then.
+	// likes. Domains, Accounts, TLS, a Handler that answers pings, and a Logger
+	// that writes to the output of the test are set by then.
 	Configure func(*xmpp.Server)
 }
 
@@ -99,6 +102,7 @@ func NewServer(tb testing.TB, opts *Options) *Server {
 		Accounts: s.Accounts,
 		TLS:      &xtls.ServerOptions{Certificates: []tls.Certificate{certificate}},
 		Handler:  mux,
+		Logger:   slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}
 	if o.Configure != nil {
 		o.Configure(s.server)
@@ -115,7 +119,9 @@ func NewServer(tb testing.TB, opts *Options) *Server {
 	// Owner: s. Stops when the server is closed. Joined through s.ended.
 	go func() {
 		defer close(s.ended)
-		s.server.Serve(context.Background(), l)
+		if err := s.server.Serve(context.Background(), l); !errors.Is(err, xmpp.ErrServerClosed) {
+			tb.Errorf("xmpptest: %v", err)
+		}
 	}()
 	tb.Cleanup(s.Close)
 	return s
@@ -128,10 +134,13 @@ func check(tb testing.TB, err error) {
 	}
 }
 
-// Close drops all connections and waits until the server has ended. Tests need
-// not call it. It is idempotent.
+// Close drops all connections and waits until the server has ended; for handlers
+// that do not, ten seconds. Tests need not call it. It is idempotent.
 func (s *Server) Close() {
 	s.server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s.server.Shutdown(ctx)
 	<-s.ended
 }
 
