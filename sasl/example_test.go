@@ -70,5 +70,5 @@ func Example() {
 		}
 	}
 	fmt.Println(mech, "authenticated", server.Identity().AuthcID)
-	// Output: SCRAM-SHA-512-PLUS authenticated juliet
+	// Output: SCRAM-SHA-256-PLUS authenticated juliet
 }

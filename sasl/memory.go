@@ -21,8 +21,9 @@ const defaultMaxAccounts = 100_000
 // never passwords. The zero value is ready to use; set the fields before the first call. It is safe for
 // concurrent use and must not be copied.
 type MemoryStore struct {
-	// Derive lists the hashes to keep keys for. Nil: SHA-1, SHA-256 and SHA-512, so that all of [Default]
-	// works.
+	// Derive lists the hashes to keep keys for. Nil: SHA-1, which every client has (RFC 6120 §13.8.1), and
+	// SHA-256, which is what most use (RFC 7677). Mechanisms with other hashes are then not offered; see
+	// [ForStore].
 	Derive []Hash
 
 	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations].
@@ -45,7 +46,7 @@ type MemoryStore struct {
 // Hashes returns the hashes that Set derives keys for; see [ForStore].
 func (s *MemoryStore) Hashes() []Hash {
 	if s.Derive == nil {
-		return []Hash{SHA1, SHA256, SHA512}
+		return []Hash{SHA1, SHA256}
 	}
 	return slices.Clone(s.Derive)
 }

@@ -188,7 +188,7 @@ func TestStoreAnswers(t *testing.T) {
 }
 
 func TestMemoryStore(t *testing.T) {
-	store := &MemoryStore{Iterations: MinIterations, MaxAccounts: 2, Normalize: func(s string) (string, error) {
+	store := &MemoryStore{Derive: hashes, Iterations: MinIterations, MaxAccounts: 2, Normalize: func(s string) (string, error) {
 		if strings.Contains(s, " ") {
 			return "", errors.New("space")
 		}
@@ -266,7 +266,8 @@ func TestForStore(t *testing.T) {
 		return names
 	}
 	all := append(Default(), Plain())
-	require.Equal(t, names(all), names(ForStore(all, &MemoryStore{})))
+	require.Equal(t, []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"},
+		names(ForStore(all, &MemoryStore{})), "the default store keeps keys for SHA-1 and SHA-256")
 	require.Equal(t, names(all), names(ForStore(all, testStore)))
 	require.Equal(t, []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"}, names(ForStore(all, &MemoryStore{Derive: []Hash{SHA256}})))
 }

@@ -29,23 +29,19 @@ func Dispatch(ctx context.Context, h Handler, s Sender, st Stanza) error {
 // without an error stays unanswered.
 func dispatch(ctx context.Context, h Handler, s Sender, st Stanza, leave bool) (err error) {
 	req, via := watch(s, st)
-	returned := false
-	defer func() {
-		// Without this, a handler that ends its goroutine, as t.FailNow does,
-		// would leave a request unanswered.
-		if !returned {
-			err = errors.New("stanza: the handler ended its goroutine")
-		}
-		err = conclude(ctx, s, st, req, err, leave)
-	}()
+	// A handler that ends its goroutine leaves no request unanswered either.
+	err = errGoexit
+	defer func() { err = conclude(ctx, s, st, req, err, leave) }()
 	err = protect(ctx, h, via, st)
-	returned = true
 	return err
 }
 
+// errGoexit is the error of a handler that never returned.
+var errGoexit = errors.New("stanza: the handler ended its goroutine")
+
 // protect calls a handler and turns its panic into an error.
 func protect(ctx context.Context, h Handler, s Sender, st Stanza) (err error) {
-	defer func() {
+	defer func() { // does not stop runtime.Goexit, which is what t.FailNow calls
 		if v := recover(); v != nil {
 			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
 		}

@@ -109,9 +109,13 @@ func (c *Conn) serveOne(ctx context.Context, h Handler) error {
 // handle runs the handler for one decoded entry.
 func (c *Conn) handle(ctx context.Context, h Handler, e *entry) {
 	defer c.finish(e)
-	if err := dispatch(ctx, h, c, e.st, c.opts.Router); err != nil {
-		c.report(ctx, e.st, err)
-	}
+	err := errGoexit
+	defer func() {
+		if err != nil {
+			c.report(ctx, e.st, err)
+		}
+	}()
+	err = dispatch(ctx, h, c, e.st, c.opts.Router)
 }
 
 // errEnded is what take returns when the stream was closed in good order and

@@ -564,8 +564,11 @@ func TestHandlersOfManyPeers(t *testing.T) {
 func TestHandlerGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := client(t)
-		c := newConn(f, &Options{Parallel: 2, Report: func(context.Context, Stanza, error) {}})
-		var got ids
+		var reported, got ids
+		c := newConn(f, &Options{Parallel: 2, Report: func(_ context.Context, st Stanza, err error) {
+			require.ErrorIs(t, err, errGoexit)
+			reported.add(st)
+		}})
 		result := make(chan error, 1)
 		go func() {
 			result <- c.Serve(t.Context(), HandlerFunc(func(_ context.Context, _ Sender, st Stanza) error {
@@ -581,6 +584,7 @@ func TestHandlerGoexit(t *testing.T) {
 			f.receive(`<iq id='x%d' from='u%d@capulet.lit' type='get'><q xmlns='urn:q'/></iq>`, i, i%3)
 		}
 		require.Len(t, got.get(), 20)
+		require.Len(t, reported.get(), 10)
 		sent := f.take()
 		require.Len(t, sent, 10)
 		for _, xml := range sent {

@@ -162,7 +162,7 @@ func adversarialL11(t *testing.T) {
 				begin := time.Now()
 				p, errs := acceptRaw(&stream.AcceptOptions{Profile: loginGoal, Features: features, Timeout: timeout})
 				for _, s := range script {
-					time.Sleep(time.Second) // the deadline is absolute
+					<-time.After(time.Second) // the deadline is absolute
 					p.say(t, s)
 				}
 				err := <-errs
@@ -186,7 +186,7 @@ func adversarialL11(t *testing.T) {
 				begin := time.Now()
 				p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: loginGoal, Features: testFeatures(), Timeout: timeout})
 				for _, s := range script {
-					time.Sleep(time.Second)
+					<-time.After(time.Second)
 					p.say(t, s)
 				}
 				require.ErrorIs(t, <-errs, stream.ErrNegotiationTimeout)

@@ -277,6 +277,11 @@ func TestElementAppendRewritten(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "<a xmlns='' xmlns:p='u' p:to='1' to='c&apos;d'/>", string(got))
 
+	slow := parse(t, "<p:a xmlns:p='u'/>")
+	got, err = slow.AppendRewritten([]byte("~"), NSClient, AttrSet{Name: Name{Local: "a"}, Value: "\x01"})
+	require.ErrorIs(t, err, ErrCharacter)
+	require.Equal(t, "~", string(got))
+
 	for _, bad := range [][]AttrSet{
 		{{Name: Name{Local: "x y"}}},
 		{{Name: Name{Local: "p:q"}}},

@@ -8,8 +8,8 @@ import (
 // Names come as bytes and leave as strings. Those that are known beforehand
 // are found in a table that never changes; the rest go through a small cache
 // of each tokenizer, in which a newcomer displaces whoever has its place. A
-// peer that invents names pays with two small allocations each and cannot make
-// the cache grow.
+// peer that invents names costs a few small allocations each and cannot make the
+// cache grow.
 
 const (
 	wellKnownBits = 11

@@ -162,6 +162,9 @@ func TestScannerRestart(t *testing.T) {
 	require.ErrorIs(t, err, errNeedMore)
 	require.Len(t, got, 2)
 	require.Equal(t, NSServer, s.defaultNS())
+	_, err = items(&s, "<a xmlns='u'><b")
+	require.ErrorIs(t, err, errNeedMore)
+	require.Equal(t, NSServer, s.defaultNS(), "not that of an element")
 
 	// What was not read is kept.
 	s.init(defaultLimits(t), false)
@@ -221,6 +224,14 @@ func TestScannerRelease(t *testing.T) {
 	require.Equal(t, []string{`element {jabber:client}a "" [ ] <a><b/></a>`}, got)
 	s.release()
 	require.Zero(t, cap(s.c.t.buf))
+
+	// Nor much of anything else after an unusual element.
+	got, err = items(&s, "<a"+manyAttributes(60)+" xmlns:p='u' b='"+strings.Repeat("&amp;", 20_000)+"'>"+strings.Repeat("<a>", 50)+strings.Repeat("</a>", 51))
+	require.ErrorIs(t, err, errNeedMore)
+	require.Len(t, got, 1)
+	s.release()
+	require.LessOrEqual(t, cap(s.c.t.attrs)+cap(s.c.el.attrs)+cap(s.c.t.frames)+cap(s.c.t.bindings), 80)
+	require.LessOrEqual(t, cap(s.c.values)+cap(s.c.t.scratch), 2*keptScratch)
 
 	// White space only is not the beginning of an item.
 	_, err = items(&s, " \n")

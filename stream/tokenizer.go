@@ -120,7 +120,8 @@ func (t *Tokenizer) reset(lim Limits, level int) {
 }
 
 // Feed appends input; the bytes are copied. Tokens returned before become
-// invalid.
+// invalid. Feed what one read yields and call [Tokenizer.Next] until it returns
+// [ErrNeedMore]: limits can only be enforced on what was looked at.
 func (t *Tokenizer) Feed(p []byte) {
 	copy(t.Space(len(p)), p)
 	t.Filled(len(p))

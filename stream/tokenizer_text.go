@@ -184,10 +184,7 @@ func (t *Tokenizer) failDeclaration(b []byte) (Kind, error) {
 		if t.state != docContent {
 			return t.fail(NotWellFormed, "text outside the document element")
 		}
-		n := min(len(b), len(cdataOpen))
-		if string(b[:n]) == cdataOpen[:n] {
-			return t.more()
-		}
+		// A CDATA section does not come here.
 		return t.fail(RestrictedXML, "conditional section")
 	}
 	return t.fail(NotWellFormed, "malformed markup")

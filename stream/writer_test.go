@@ -156,6 +156,19 @@ func TestWriterErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := NewWriter([]byte("~"))
 			c.build(&w)
+			first := w.Err()
+			if first != nil { // and nothing changes that
+				w.Start(a)
+				w.Text("x")
+				w.TextBytes([]byte("x"))
+				w.Attr("x", "y")
+				w.AttrNS(Name{"v", "x"}, "y")
+				w.Lang("en")
+				w.Element(parse(t, "<x/>"))
+				w.Append(parse(t, "<x/>"))
+				w.End()
+				require.Equal(t, first, w.Err())
+			}
 			got, err := w.Bytes()
 			require.ErrorIs(t, err, c.want)
 			require.Equal(t, "~", string(got))

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -142,10 +143,7 @@ const maxIdentities = 256
 // names as they stand there, then IP addresses. The subject itself is text for
 // people and never a source of names.
 func identities(cert *x509.Certificate, limit int) []string {
-	var out []string
-	for _, name := range cert.DNSNames[:min(len(cert.DNSNames), limit)] {
-		out = append(out, name)
-	}
+	out := slices.Clone(cert.DNSNames[:min(len(cert.DNSNames), limit)])
 	for _, ip := range cert.IPAddresses[:min(len(cert.IPAddresses), limit-len(out))] {
 		out = append(out, ip.String())
 	}

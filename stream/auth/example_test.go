@@ -66,6 +66,6 @@ func Example() {
 	_ = s.Close(ctx)
 	<-served
 	// Unordered output:
-	// client: authenticated with SCRAM-SHA-512
+	// client: authenticated with SCRAM-SHA-256
 	// server: this is juliet@im.example
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"time"
 
@@ -67,7 +66,7 @@ type dialing struct {
 // The error is an [*Error], or wraps [ErrOptions] or is a [*jid.Error] if
 // nothing could be tried. Client is safe for concurrent use.
 func Client(ctx context.Context, domain jid.JID, opts *Options) (net.Conn, Target, error) {
-	d := dialing{random: rand.IntN} // spreads load; nothing secret hangs on it
+	d := dialing{random: intN}
 	if opts != nil {
 		d.opts = *opts
 	}

@@ -2,6 +2,8 @@ package dial
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"net"
 	"slices"
 )
@@ -47,4 +49,13 @@ func boolCompare(a, b bool) int {
 		return -1
 	}
 	return 1
+}
+
+// intN returns a random number from 0 up to but not including n. The sums of
+// weights that it is asked for are so small that the bias of the remainder does
+// not show.
+func intN(n int) int {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return int(binary.LittleEndian.Uint64(b[:]) % uint64(n))
 }
