@@ -8,6 +8,7 @@ func TestAdversarial(t *testing.T) {
 	for id, attack := range map[string]func(*testing.T){
 		"R09": adversarialR09,
 		"R19": adversarialR19,
+		"G01": adversarialG01,
 		"X28": adversarialX28,
 	} {
 		t.Run(id, attack)

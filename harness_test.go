@@ -19,6 +19,7 @@ import (
 
 	"stanzakit.dev/xmpp"
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/sasl"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
@@ -289,3 +290,15 @@ func next(t testing.TB, c *stanza.Conn) stanza.Stanza {
 }
 
 func address(s string) jid.JID { return jid.MustParse(s) }
+
+func certificates(c ...tls.Certificate) []tls.Certificate { return c }
+
+func retries(n int) *auth.ServerOptions { return &auth.ServerOptions{Retries: n} }
+
+// slowAccounts answer when the context of the negotiation has ended.
+type slowAccounts struct{ xmpp.Accounts }
+
+func (slowAccounts) Keys(ctx context.Context, _ jid.JID, _ sasl.Hash) (sasl.Keys, error) {
+	<-ctx.Done()
+	return sasl.Keys{}, ctx.Err()
+}

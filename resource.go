@@ -23,9 +23,65 @@ type resource struct {
 	// presence is what the resource last announced of itself.
 	presence atomic.Pointer[availability]
 
+	// early is what came for the resource before there was a session.
+	early early
+
 	// mu puts what others are told of this resource's presence in order. It is
 	// never held while something waits.
 	mu sync.Mutex
+}
+
+// early keeps stanzas for a resource between the moment the address is reserved,
+// of which the client learns at once and may tell others, and the end of
+// negotiation. It is bounded by earlyBytes; what does not fit is refused.
+type early struct {
+	binding atomic.Bool // nothing has been decided yet
+
+	mu      sync.Mutex
+	stanzas []encoded
+	bytes   int
+}
+
+// earlyBytes is less than the smallest budget of a session for its output.
+const earlyBytes = 16 << 10
+
+// hold keeps a stanza for the session to come. It reports false, and nothing
+// else, when there is a session by now.
+func (r *resource) hold(st stream.Appender) (bool, error) {
+	e := &r.early
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case r.session.Load() != nil:
+		return false, nil
+	case !e.binding.Load():
+		return true, errGone
+	}
+	b, err := st.AppendXML(nil)
+	if err != nil {
+		return true, err
+	}
+	if e.bytes+len(b) > earlyBytes {
+		return true, errGone
+	}
+	e.bytes += len(b)
+	e.stanzas = append(e.stanzas, b)
+	return true, nil
+}
+
+// settle ends the time of hold, with a session or without.
+func (r *resource) settle(session *stream.Session) {
+	e := &r.early
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.binding.Store(false)
+	if session != nil {
+		for _, b := range e.stanzas {
+			session.TrySend(b) // there is room, or the session is over
+		}
+	}
+	r.session.Store(session)
+	e.stanzas, e.bytes = nil, 0
 }
 
 // availability is the part of presence that routing needs (RFC 6121 §4.7).
@@ -34,7 +90,7 @@ type availability struct {
 }
 
 // connected reports whether stanzas can be sent to the resource.
-func (r *resource) connected() bool { return r.session.Load() != nil }
+func (r *resource) connected() bool { return r.session.Load() != nil || r.early.binding.Load() }
 
 // available reports whether the resource is connected and has sent initial
 // presence and no unavailable presence since (RFC 6121 §4.2, §4.5).
@@ -82,6 +138,7 @@ func (t *resources) claim(addr jid.JID, c *serverConn, replace bool) (r, holder 
 		t.table[bare] = of
 	}
 	r = &resource{addr: addr, conn: c}
+	r.early.binding.Store(true)
 	of[addr] = r
 	return r, holder, nil
 }

@@ -27,12 +27,12 @@ func crowd(t *testing.T, descriptions ...string) *resources {
 		addr, state, _ := strings.Cut(d, " ")
 		r, _, err := table.claim(jid.MustParse(addr), nil, false)
 		require.NoError(t, err)
-		r.session.Store(new(stream.Session))
+		r.settle(new(stream.Session))
 		switch state {
 		case "-":
 		case "gone":
 			r.presence.Store(&availability{})
-			r.session.Store(nil)
+			r.settle(nil)
 		default:
 			var p int8
 			for _, digit := range strings.TrimPrefix(state, "-") {

@@ -399,6 +399,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		select {
 		case <-c.done:
 		case <-ctx.Done():
+		}
+		// Some ended because ctx did.
+		if ctx.Err() != nil {
 			for _, c := range open {
 				c.abort(context.Cause(ctx))
 			}

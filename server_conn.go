@@ -118,7 +118,7 @@ func (c *serverConn) attach(session *stream.Session) *stream.Error {
 		return c.reason
 	}
 	c.session = session
-	c.resource.session.Store(session)
+	c.resource.settle(session)
 	return nil
 }
 
@@ -140,7 +140,7 @@ func (c *serverConn) release() {
 // they knew of it (RFC 6121 §4.5.2).
 func (s *Server) vacate(r *resource) {
 	r.mu.Lock()
-	r.session.Store(nil)
+	r.settle(nil)
 	if r.presence.Swap(nil) != nil {
 		gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
 		for _, other := range s.resources.of(nil, r.addr, (*resource).available) {

@@ -193,7 +193,12 @@ func priorityOf(el *stream.Element) int8 {
 func (s *Server) offer(to *resource, st stream.Appender) error {
 	session := to.session.Load()
 	if session == nil {
-		return errGone
+		if held, err := to.hold(st); held {
+			return err
+		}
+		if session = to.session.Load(); session == nil {
+			return errGone
+		}
 	}
 	err := session.TrySend(st)
 	if errors.Is(err, stream.ErrFull) && to.session.CompareAndSwap(session, nil) {

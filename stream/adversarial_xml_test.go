@@ -469,18 +469,44 @@ func attackFloods(t *testing.T) {
 		require.Zero(t, elements)
 		require.LessOrEqual(t, memory, uint64(16*defaultLimits(t).ElementBytes), "%.30s", in)
 	}
-	err, _, _ := readStream(t, nil, clientHeader+scopes.String(), 4096)
-	require.ErrorContains(t, err, "namespace declarations in scope")
+	// Each limit is exact, and is what stops the flood.
+	lim := defaultLimits(t)
+	header := 2 // the declarations in it
+	for _, c := range []struct {
+		limit string
+		n     int
+		in    func(n int) string
+	}{
+		{"attributes", lim.Attributes, func(n int) string { return "<a" + manyAttributes(n) + "/>" }},
+		{"attributes", lim.Attributes, func(n int) string { return "<a" + strings.ReplaceAll(manyAttributes(n), "'1'", "'&lt;'") + "/>" }},
+		{"attributes", lim.Attributes, func(n int) string { return "<a" + strings.ReplaceAll(manyAttributes(n), " a", " xmlns:a") + "/>" }},
+		{"namespace declarations in scope", lim.Namespaces - header, func(n int) string {
+			decls := strings.SplitAfter(strings.ReplaceAll(manyAttributes(n), " a", " xmlns:a"), "'1'")
+			return "<a" + strings.Join(decls[:60], "") + "><a" + strings.Join(decls[60:120], "") + "><a" + strings.Join(decls[120:], "") + "/></a></a>"
+		}},
+		{"elements in one", lim.Elements, func(n int) string { return "<x>" + strings.Repeat("<a/>", n-1) + "</x>" }},
+		{"elements nested deeper", lim.Depth, func(n int) string { return strings.Repeat("<x>", n) + strings.Repeat("</x>", n) }},
+	} {
+		for _, size := range []int{1, 4096, 1 << 20} {
+			err, elements, _ := readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n), size)
+			require.ErrorIs(t, err, errNeedMore, c.limit)
+			require.Equal(t, 2, elements, c.limit)
+			err, elements, _ = readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n+1), size)
+			require.ErrorIs(t, err, PolicyViolation)
+			require.ErrorContains(t, err, c.limit)
+			require.Equal(t, 1, elements, c.limit)
+		}
+	}
 	// Whoever allows so much gets it in linear time: comparing each with each
 	// would take minutes here.
 	much := &Limits{ElementBytes: 64 << 20, Attributes: 2 * n, Namespaces: 2 * n, Elements: 2 * n}
 	for _, in := range []string{"<a" + attrs + "/>", "<a" + spaces.String() + "/>", "<a xmlns:p='u'" + prefixed.String() + "/>", "<x>" + strings.Repeat("<a/>", n) + "</x>",
-		"<a" + spaces.String() + ">" + strings.Repeat("<n0:b/>", 50_000) + "</a>"} {
+		"<a" + spaces.String() + ">" + strings.Repeat("<n0:b/>", 2*n-1) + "</a>"} {
 		err, elements, _ := readStream(t, much, clientHeader+in, 4096)
 		require.ErrorIs(t, err, errNeedMore, "%.30s", in)
 		require.Equal(t, 1, elements)
 	}
-	err, _, _ = readStream(t, much, clientHeader+"<a"+attrs+" a0=''/>", 4096)
+	err, _, _ := readStream(t, much, clientHeader+"<a"+attrs+" a0=''/>", 4096)
 	require.ErrorIs(t, err, NotWellFormed)
 	err, _, _ = readStream(t, much, clientHeader+"<a"+spaces.String()+" xmlns:n0='v'/>", 4096)
 	require.ErrorIs(t, err, NotWellFormed)

@@ -25,8 +25,16 @@ func AppendEscapedAttr(dst []byte, text string) ([]byte, error) {
 func appendEscaped[T string | []byte](dst []byte, text T, attr bool) ([]byte, error) {
 	before := len(dst)
 	from := 0
+	plain := cText
+	if attr {
+		plain = cAttr
+	}
 	for i := 0; i < len(text); {
 		c := text[i]
+		if class[c]&plain != 0 && c != '>' {
+			i++
+			continue
+		}
 		if c >= 0x80 {
 			var seq [utf8.UTFMax]byte
 			n := sequence(seq[:copy(seq[:], text[i:])])

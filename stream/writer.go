@@ -253,9 +253,13 @@ func (w *Writer) closeTag() {
 }
 
 // Text writes character data, escaped. It stands inside an element.
+//
+//go:noinline
 func (w *Writer) Text(s string) { text(w, s) }
 
 // TextBytes is [Writer.Text] for a slice, which is copied.
+//
+//go:noinline
 func (w *Writer) TextBytes(b []byte) { text(w, b) }
 
 func text[T string | []byte](w *Writer, s T) {
