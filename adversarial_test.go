@@ -1,6 +1,9 @@
 package xmpp_test
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 // TestAdversarial holds one subtest for each attack that is the business of the
 // whole, rather than of one of its parts.
@@ -8,9 +11,19 @@ func TestAdversarial(t *testing.T) {
 	for id, attack := range map[string]func(*testing.T){
 		"R09": adversarialR09,
 		"R19": adversarialR19,
+		"L07": adversarialL07,
 		"G01": adversarialG01,
 		"X28": adversarialX28,
 	} {
 		t.Run(id, attack)
 	}
+}
+
+// scaled returns the number of rounds: small for every day, full when the
+// environment asks for it.
+func scaled(everyDay, full int) int {
+	if os.Getenv("STANZAKIT_ADVERSARIAL_FULL") != "" {
+		return full
+	}
+	return everyDay
 }

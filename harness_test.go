@@ -107,7 +107,7 @@ func (p *peer) hear() *stream.Element {
 	select {
 	case el := <-p.in:
 		return el
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		require.FailNow(p.t, "nothing came", "for %s", p.LocalAddr())
 	}
 	return nil

@@ -448,6 +448,18 @@ func attackDecodeDepth(t *testing.T) {
 	require.NoError(t, e.Unmarshal(new(nest)))
 }
 
+// knownAttributes returns n attributes whose names need no second look.
+func knownAttributes(n int) string {
+	var b strings.Builder
+	for _, q := range wellKnown {
+		if q.kind == plain && n > 0 {
+			fmt.Fprintf(&b, " %s='123456789012'", q.tag)
+			n--
+		}
+	}
+	return b.String()
+}
+
 func attackFloods(t *testing.T) {
 	const n = 100_000
 	attrs := manyAttributes(n)
@@ -480,6 +492,7 @@ func attackFloods(t *testing.T) {
 		{"attributes", lim.Attributes, func(n int) string { return "<a" + manyAttributes(n) + "/>" }},
 		{"attributes", lim.Attributes, func(n int) string { return "<a" + strings.ReplaceAll(manyAttributes(n), "'1'", "'&lt;'") + "/>" }},
 		{"attributes", lim.Attributes, func(n int) string { return "<a" + strings.ReplaceAll(manyAttributes(n), " a", " xmlns:a") + "/>" }},
+		{"attributes", lim.Attributes, func(n int) string { return "<a" + knownAttributes(n) + ">with room behind it</a>" }},
 		{"namespace declarations in scope", lim.Namespaces - header, func(n int) string {
 			decls := strings.SplitAfter(strings.ReplaceAll(manyAttributes(n), " a", " xmlns:a"), "'1'")
 			return "<a" + strings.Join(decls[:60], "") + "><a" + strings.Join(decls[60:120], "") + "><a" + strings.Join(decls[120:], "") + "/></a></a>"

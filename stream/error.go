@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -130,6 +131,16 @@ func quoteCapped(s string, limit int) string {
 		cut--
 	}
 	return strconv.QuoteToASCII(s[:cut]) + "…"
+}
+
+// contextError returns why ctx has ended: an error that matches both the error
+// of ctx and its cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Lifecycle facts that are not stream errors.

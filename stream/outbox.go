@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,25 +21,27 @@ var ErrFull = errors.New("stream: outbound queue is full")
 // go back to a pool when it ends, so an idle session has neither.
 //
 // The goroutine is owned by the outbox. It ends when the buffer is empty or the
-// connection fails; done is closed by then, which is how the session waits for
-// it.
+// connection fails; flushed is how the session waits for it.
 type outbox struct {
 	conn    net.Conn
 	limit   int
 	timeout time.Duration
 	trace   *tracer
 	failed  func(error) // called without mu when a write fails
+	writer  func()      // write, as a value: "go o.write()" would allocate one
 
 	mu      sync.Mutex
 	buf     *[]byte       // queued; nil when empty
 	writing bool          // the writer goroutine exists
-	idle    chan struct{} // closed when the goroutine ends; nil without one
+	idle    chan struct{} // closed when the goroutine ends; nil when nobody waits
 	queued  uint64        // bytes ever queued
+	taken   uint64        // bytes ever taken by the writer
 	written uint64        // bytes ever written
 	stanzas uint32        // stanzas ever queued, modulo 2³²
 	room    chan struct{} // closed when room is made; nil when nobody waits
 	waiting []*Receipt    // receipts to be told of a write, in order
 	shut    bool          // the closing tag is queued
+	reason  *Error        // the stream error queued before it, or nil
 	err     error         // why nothing can be sent any more
 }
 
@@ -48,6 +52,10 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 // maxPooled keeps rare large buffers out of the pool.
 const maxPooled = 64 << 10
 
+// writeChunk is how much is written under one deadline. A peer on a slow link
+// has the whole of the write timeout for each, rather than for a full queue.
+const writeChunk = 64 << 10
+
 func takeBuffer() *[]byte { return buffers.Get().(*[]byte) }
 
 func dropBuffer(b *[]byte) {
@@ -57,12 +65,15 @@ func dropBuffer(b *[]byte) {
 	}
 }
 
+// errNothing: an Appender appended nothing.
+var errNothing = errors.New("stream: nothing to send")
+
 // encode returns el's bytes in a buffer of the pool.
 func encode(el Appender) (*[]byte, error) {
 	b := takeBuffer()
 	out, err := el.AppendXML((*b)[:0])
 	if err == nil && len(out) == 0 {
-		err = errors.New("stream: nothing to send")
+		err = errNothing
 	}
 	if err != nil {
 		dropBuffer(b)
@@ -72,16 +83,26 @@ func encode(el Appender) (*[]byte, error) {
 	return b, nil
 }
 
+// init makes o ready for use.
+func (o *outbox) init(conn net.Conn, limit int, timeout time.Duration, trace *tracer, failed func(error)) {
+	o.conn, o.limit, o.timeout, o.trace, o.failed = conn, limit, timeout, trace, failed
+	o.writer = o.write
+}
+
+// errClosing is what a sender hears after the closing tag was queued.
+var errClosing = fmt.Errorf("%w: the stream is being closed", ErrClosed)
+
 // send queues whole elements. With wait it waits for room until ctx ends,
 // otherwise it returns ErrFull. Nothing is queued when an error is returned.
 func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) error {
+	stanza := hasStanzaName(b)
 	for {
 		o.mu.Lock()
 		if o.err != nil || o.shut {
 			err := o.err
 			o.mu.Unlock()
 			if err == nil {
-				err = fmt.Errorf("%w: the stream is being closed", ErrClosed)
+				err = errClosing
 			}
 			return err
 		}
@@ -89,7 +110,7 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 		// An element larger than the whole budget goes when nothing else is
 		// waiting; otherwise it could never go.
 		if pending == 0 || pending+len(b) <= o.limit {
-			if hasStanzaName(b) {
+			if stanza {
 				o.stanzas++
 			}
 			o.appendLocked(b, r)
@@ -108,23 +129,31 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 		select {
 		case <-room:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return contextError(ctx)
 		}
 	}
 }
 
-// finish queues the last bytes of the stream: a stream error perhaps, and the
-// closing tag. It reports false if that was done before.
-func (o *outbox) finish(b []byte) bool {
+// finish queues the last bytes of the stream: b, which encodes reason if that
+// is not nil, and the closing tag. It reports false if that was done before.
+func (o *outbox) finish(b []byte, reason *Error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.shut || o.err != nil {
 		return false
 	}
-	o.shut = true
-	o.appendLocked(b, nil)
+	o.shut, o.reason = true, reason
+	o.appendLocked(append(b, closingTag...), nil)
 	o.wakeLocked()
 	return true
+}
+
+// lastWords returns whether the closing tag was queued, and the stream error
+// that went before it, if any.
+func (o *outbox) lastWords() (shut bool, reason *Error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.shut, o.reason
 }
 
 func (o *outbox) appendLocked(b []byte, r *Receipt) {
@@ -139,10 +168,9 @@ func (o *outbox) appendLocked(b []byte, r *Receipt) {
 	}
 	if !o.writing {
 		o.writing = true
-		o.idle = make(chan struct{})
 		// Owner: the outbox. Stops when the buffer is empty or a write fails.
-		// Joined through o.idle by flushed.
-		go o.write()
+		// Joined through flushed.
+		go o.writer()
 	}
 }
 
@@ -154,22 +182,19 @@ func (o *outbox) write() {
 		o.buf = nil
 		if buf == nil || o.err != nil {
 			o.writing = false
-			close(o.idle)
+			if o.idle != nil {
+				close(o.idle)
+				o.idle = nil
+			}
 			o.mu.Unlock()
 			dropBuffer(buf)
 			return
 		}
+		o.taken = o.queued
 		o.mu.Unlock()
 
 		o.trace.wrote(*buf)
-		o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
-		n, err := o.conn.Write(*buf)
-
-		o.mu.Lock()
-		o.written += uint64(n)
-		o.tellLocked()
-		o.wakeLocked()
-		o.mu.Unlock()
+		err := o.transmit(*buf)
 		dropBuffer(buf)
 		if err != nil {
 			o.failed(fmt.Errorf("stream: write: %w", err))
@@ -177,14 +202,67 @@ func (o *outbox) write() {
 	}
 }
 
-// tellLocked advances the receipts that the last write covered.
-func (o *outbox) tellLocked() {
-	n := 0
-	for n < len(o.waiting) && o.waiting[n].end <= o.written {
-		o.waiting[n].advance(Written, nil)
-		n++
+// transmit hands b to the connection, piece by piece.
+func (o *outbox) transmit(b []byte) error {
+	for {
+		piece := b[:min(len(b), writeChunk)]
+		o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
+		n, err := o.conn.Write(piece)
+		n = min(max(n, 0), len(piece))
+		if n < len(piece) && err == nil {
+			err = io.ErrShortWrite
+		}
+		b = b[n:]
+		if len(b) == 0 && err == nil {
+			// A deadline left behind would in time break what a TLS layer
+			// writes of its own accord: the answer to a key update.
+			o.conn.SetWriteDeadline(time.Time{})
+		}
+		o.progress(n, len(b) == 0 || err != nil)
+		if err != nil || len(b) == 0 {
+			return err
+		}
 	}
-	o.waiting = append(o.waiting[:0], o.waiting[n:]...)
+}
+
+// progress accounts for n bytes that the connection has taken. Over means that
+// nothing more will be written of what the writer holds.
+func (o *outbox) progress(n int, over bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.written += uint64(n)
+	if over {
+		o.taken = o.written
+	}
+	told := 0
+	for told < len(o.waiting) && o.waiting[told].end <= o.written {
+		o.waiting[told].advance(Written, nil)
+		told++
+	}
+	o.forgetLocked(0, told)
+	if o.err != nil {
+		o.failLocked()
+	}
+	o.wakeLocked()
+}
+
+// forgetLocked removes receipts that have been told.
+func (o *outbox) forgetLocked(from, to int) {
+	if o.waiting = slices.Delete(o.waiting, from, to); len(o.waiting) == 0 {
+		o.waiting = nil
+	}
+}
+
+// failLocked tells the receipts of what will never be written. Those of what
+// the writer holds right now are told when its write has returned: until then
+// nobody knows.
+func (o *outbox) failLocked() {
+	i := len(o.waiting)
+	for i > 0 && o.waiting[i-1].end > o.taken {
+		i--
+		o.waiting[i].advance(Failed, o.err)
+	}
+	o.forgetLocked(i, len(o.waiting))
 }
 
 func (o *outbox) wakeLocked() {
@@ -202,22 +280,27 @@ func (o *outbox) stop(err error) {
 		return
 	}
 	o.err = err
-	for _, r := range o.waiting {
-		r.advance(Failed, err)
-	}
-	o.waiting = nil
+	o.failLocked()
 	o.wakeLocked()
 }
+
+// closedChan is for waits that are over before they begin.
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // flushed returns a channel that is closed when the writer goroutine has
 // ended.
 func (o *outbox) flushed() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.writing {
+		return closedChan
+	}
 	if o.idle == nil {
-		c := make(chan struct{})
-		close(c)
-		return c
+		o.idle = make(chan struct{})
 	}
 	return o.idle
 }

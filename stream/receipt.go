@@ -19,7 +19,7 @@ const (
 	Written
 	// Acked: the peer has acknowledged it.
 	Acked
-	// Failed: it never left this side.
+	// Failed: it never left this side, or not as a whole.
 	Failed
 	// Unknown: it was written, and the session ended before the peer said
 	// whether it got it.
@@ -52,7 +52,7 @@ func (r *Receipt) State() ReceiptState {
 // look returns the state, the reason for a bad one, and a channel that is
 // closed when the receipt itself changes.
 func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
-	over := r.session.Err() // before the lock: a later end closes Done
+	over := r.session.Err() // before the lock: a later end closes done
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if over != nil && r.state == Written {
@@ -67,8 +67,10 @@ func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
 // Wait returns nil once the element has got as far as want: Queued, Written or
 // Acked. It returns an error when ctx ends, or when the element can get no
 // further: then the session's cause is wrapped, and State tells Failed from
-// Unknown.
+// Unknown. Waiting for Failed or Unknown makes no sense and is an error once
+// the element has got there.
 func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
+	done := r.session.done
 	for {
 		state, err, changed := r.look()
 		switch {
@@ -79,9 +81,11 @@ func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
 		}
 		select {
 		case <-changed:
-		case <-r.session.done:
+		case <-done:
+			// What is queued still is with a write that has not returned yet.
+			done = nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return contextError(ctx)
 		}
 	}
 }

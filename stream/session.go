@@ -40,15 +40,22 @@ type Session struct {
 
 	out      outbox
 	received atomic.Uint32 // stanzas taken by the handler, modulo 2³²
-	reading  atomic.Bool   // somebody runs the reader
+	reader   atomic.Int32  // who runs the reader: readerNone and so on
 	handling atomic.Uint64 // odd while a handler runs
 
 	endOnce    sync.Once
 	done       chan struct{}
-	cause      error // set before done is closed
+	cause      error          // set before done is closed
+	told       sync.WaitGroup // done when the trace was told of the end
 	closeTimer atomic.Pointer[time.Timer]
-	closeError atomic.Pointer[Error] // what CloseError told the peer
 }
+
+// Who runs the reader. It runs once in the life of a session.
+const (
+	readerNone int32 = iota
+	readerServe
+	readerClose
+)
 
 // ClosedError is the error of everything that is asked of a session that has
 // ended. It matches [net.ErrClosed] and whatever its cause matches.
@@ -115,10 +122,8 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) (*Sessio
 	}
 	s.sc.setLimits(n.limits)
 	s.sc.release()
-	s.out = outbox{
-		conn: n.conn, limit: n.limits.OutboundBytes, timeout: writeTimeout, trace: n.trace,
-		failed: s.end,
-	}
+	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.end)
+	s.told.Add(1)
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
@@ -205,9 +210,12 @@ func (s *Session) Err() error {
 	}
 }
 
-// end drops the connection and settles the cause, once.
+// end drops the connection and settles the cause, once. It may be called from
+// any goroutine, with no lock held.
 func (s *Session) end(cause error) {
+	first := false
 	s.endOnce.Do(func() {
+		first = true
 		// The transport's own goodbye (a TLS alert) was sent by linger if the
 		// stream ended in good order; here nothing may block.
 		s.raw.Close()
@@ -218,10 +226,16 @@ func (s *Session) end(cause error) {
 		s.cause = cause
 		s.out.stop(&ClosedError{cause})
 		close(s.done)
-		if s.trace.hooks.Closed != nil {
-			s.trace.hooks.Closed(cause)
-		}
 	})
+	if !first {
+		return
+	}
+	// Outside of the once, where a hook that ends the session again would wait
+	// for itself.
+	defer s.told.Done()
+	if s.trace.hooks.Closed != nil {
+		s.trace.hooks.Closed(cause)
+	}
 }
 
 // Abort drops the connection at once, without a closing tag: to the peer it

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// handlerGrace is how long Close waits when it was probably called by the very
-// handler that keeps the reader from seeing the peer's answer.
+// handlerGrace is how long Close waits for the peer's answer when it was
+// probably called by the very handler that keeps the reader from seeing it.
 const handlerGrace = 250 * time.Millisecond
 
 // Close closes the stream in good order (RFC 6120 §4.4): what is queued is
@@ -18,20 +18,23 @@ const handlerGrace = 250 * time.Millisecond
 // called. ctx bounds the wait: when it ends the connection is dropped.
 //
 // Close returns nil when both closing tags went over the wire or the session
-// had ended before, otherwise what went wrong. It is idempotent and may be called from
-// anywhere. From within the handler of [Session.Serve] it cannot wait, since
-// the reader waits for the handler: it returns soon, and the rest happens after
-// the handler has returned.
+// had ended before, otherwise what went wrong. It is idempotent and may be
+// called from anywhere.
+//
+// From within the handler of [Session.Serve] it cannot wait for the peer, since
+// the reader waits for the handler. Close cannot tell who calls it, so while
+// any handler runs it returns nil a quarter of a second after everything was
+// written, and the rest happens after the handler has returned: wait for Done
+// to see the end of it.
 func (s *Session) Close(ctx context.Context) error { return s.CloseError(ctx, nil) }
 
 // CloseError is Close with a stream error as the reason for the peer
-// (RFC 6120 §4.9). A nil error means a plain Close.
+// (RFC 6120 §4.9), which becomes the cause of the session's end. It is not told
+// to a peer that was sent the closing tag before. A nil error means a plain
+// Close.
 func (s *Session) CloseError(ctx context.Context, reason *Error) error {
 	if s.Err() != nil {
 		return nil
-	}
-	if reason != nil {
-		s.closeError.CompareAndSwap(nil, reason)
 	}
 	if s.finishOut(reason) {
 		timer := time.AfterFunc(s.closeTimeout, func() { s.end(ErrCloseTimeout) })
@@ -40,28 +43,48 @@ func (s *Session) CloseError(ctx context.Context, reason *Error) error {
 			timer.Stop()
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { s.end(fmt.Errorf("stream: closing: %w", context.Cause(ctx))) })
+	stop := context.AfterFunc(ctx, func() { s.end(fmt.Errorf("stream: closing: %w", contextError(ctx))) })
 	defer stop()
 
-	if s.reading.CompareAndSwap(false, true) {
+	if s.reader.CompareAndSwap(readerNone, readerClose) {
 		// Nobody reads: see the peer's closing tag for ourselves.
 		s.read(func(*Element) error { return nil })
 	}
-	if at := s.handling.Load(); at%2 == 1 {
-		select {
-		case <-s.done:
-		case <-time.After(handlerGrace):
-			if s.handling.Load() == at {
-				return nil
-			}
-		}
-	}
-	<-s.done
-	var e *Error
-	switch {
-	case errors.Is(s.cause, ErrLocalClosed), errors.Is(s.cause, ErrPeerClosed):
+	if at := s.handling.Load(); at%2 == 1 && s.waitBriefly(at) {
 		return nil
-	case reason != nil && errors.As(s.cause, &e) && !e.Received:
+	}
+	return s.outcome()
+}
+
+// waitBriefly waits for the end of the session like somebody who may be the
+// handler that was running at the given time. It reports whether that still
+// runs although all that was queued is written.
+func (s *Session) waitBriefly(at uint64) bool {
+	select {
+	case <-s.out.flushed():
+	case <-s.done:
+		return false
+	}
+	timer := time.NewTimer(handlerGrace)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return s.handling.Load() == at
+	case <-s.done:
+		return false
+	}
+}
+
+// outcome waits for the end of the session and for the trace to have been told
+// of it. It returns nil when both closing tags went over the wire.
+func (s *Session) outcome() error {
+	<-s.done
+	s.told.Wait()
+	if errors.Is(s.cause, ErrLocalClosed) || errors.Is(s.cause, ErrPeerClosed) {
+		return nil
+	}
+	// The reason that CloseError gave is the cause when the peer has answered.
+	if _, reason := s.out.lastWords(); reason != nil && s.cause == error(reason) {
 		return nil
 	}
 	return s.Err()

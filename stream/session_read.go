@@ -14,50 +14,62 @@ import (
 //
 // A handler may send and may close the session. An [*Error] that it returns
 // ends the stream with that error; any other error is the cause of an
-// internal-server-error or, on a client, an undefined-condition. A handler that
+// internal-server-error or, on a client, an undefined-condition. The error of
+// another session that has ended counts as such an other error, whatever it
+// wraps. An error that wraps [ErrClosed] is ignored once this session is being
+// closed by this side: the handler could not send any more. A handler that
 // panics ends this session, and no other, with a [*PanicError].
 //
 // Serve returns nil after the stream was closed in good order by either side,
-// otherwise a [*ClosedError]. A second call while one runs returns [ErrBusy].
+// otherwise a [*ClosedError]; the Closed hook has returned by then. A second
+// call while one runs returns [ErrBusy]. If Close came first and reads already,
+// Serve waits for the end without handing out anything.
 func (s *Session) Serve(handle func(*Element) error) error {
-	if !s.reading.CompareAndSwap(false, true) {
-		if err := s.Err(); err != nil {
-			return err
-		}
+	if s.reader.CompareAndSwap(readerNone, readerServe) {
+		s.read(handle)
+	} else if s.Err() == nil && s.reader.Load() == readerServe {
 		return ErrBusy
 	}
-	s.read(handle)
 	<-s.done
+	s.told.Wait()
 	if errors.Is(s.cause, ErrPeerClosed) || errors.Is(s.cause, ErrLocalClosed) {
 		return nil
 	}
 	return s.Err()
 }
 
+// errReaderGone is the cause of a session whose handler called runtime.Goexit,
+// as a failing test does.
+var errReaderGone = errors.New("stream: the reader's goroutine has exited")
+
 // read runs until the session has ended.
 func (s *Session) read(handle func(*Element) error) {
 	defer s.sc.release()
+	defer s.end(errReaderGone) // after any other end it does nothing
 	for {
 		kind, el, err := s.next()
-		if err == nil {
-			switch kind {
-			case itemElement:
-				err = s.element(el, handle)
-			case itemEnd:
-				s.peerClosed()
-				return
-			case itemHeader:
-				err = newError(BadFormat, "stream header inside a stream")
-			}
-		}
 		if err != nil {
 			s.readFailed(err)
+			return
+		}
+		switch kind {
+		case itemElement:
+			if err := s.element(el, handle); err != nil {
+				s.readFailed(err)
+				return
+			}
+		case itemEnd:
+			s.peerClosed()
+			return
+		case itemHeader:
+			s.readFailed(newError(BadFormat, "stream header inside a stream"))
 			return
 		}
 	}
 }
 
-// element deals with one first-level element.
+// element deals with one first-level element. An error that is not of type
+// [*Error] comes from the handler.
 func (s *Session) element(el *Element, handle func(*Element) error) error {
 	if e := checkContentNS(el, s.prof); e != nil {
 		return e
@@ -87,16 +99,44 @@ func (s *Session) element(el *Element, handle func(*Element) error) error {
 	return newError(UnsupportedStanzaType, "%s", quoteCapped(name.String(), 128))
 }
 
-// call runs a handler and turns its panic into an error.
+// call runs a handler. Its panic becomes an error, and an error that is not
+// meant for the peer becomes the cause of one that is.
 func (s *Session) call(el *Element, handle func(*Element) error) (err error) {
 	s.handling.Add(1)
 	defer func() {
 		s.handling.Add(1)
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = s.internal(&PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
-	return handle(el)
+	return s.handlerError(handle(el))
+}
+
+// handlerError turns what a handler returned into what ends the session.
+func (s *Session) handlerError(err error) error {
+	if err == nil {
+		return nil
+	}
+	// The error of another session says what was wrong on that one.
+	var other *ClosedError
+	var e *Error
+	if errors.As(err, &e) && !e.Received && !errors.As(err, &other) {
+		return err
+	}
+	if shut, _ := s.out.lastWords(); shut && errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return s.internal(err)
+}
+
+// internal returns the stream error for something that went wrong in here. What
+// it was is not the peer's business: the cause stays on this side.
+func (s *Session) internal(cause error) *Error {
+	cond := InternalServerError
+	if s.role == Initiating {
+		cond = UndefinedCondition
+	}
+	return &Error{Condition: cond, Cause: cause}
 }
 
 // readFailed ends the session after an error of the reader, telling the peer
@@ -106,53 +146,28 @@ func (s *Session) readFailed(err error) {
 	if errors.As(err, &e) {
 		if e.Received {
 			// RFC 6120 §4.9.1.1: whoever receives an error closes the stream.
-			s.sayLast(nil)
-		} else {
-			s.sayLast(e)
+			e = nil
 		}
-		s.end(err)
-		return
-	}
-	var panicked *PanicError
-	if s.fromHandler(err, &panicked) {
-		cond := InternalServerError
-		if s.role == Initiating {
-			cond = UndefinedCondition
-		}
-		// What went wrong in here is not the peer's business: the cause stays
-		// on this side.
-		s.sayLast(&Error{Condition: cond, Cause: err})
+		s.finishOut(e)
+		s.flushAndLinger(lingerTime)
 	}
 	s.end(err)
 }
 
-// fromHandler reports whether err is an error that a handler returned, rather
-// than one of the connection.
-func (s *Session) fromHandler(err error, panicked **PanicError) bool {
-	if errors.As(err, panicked) {
-		return true
-	}
-	return s.readErr == nil
-}
-
-// sayLast queues the last words of the stream, waits for them to be written and
-// for the peer to notice.
-func (s *Session) sayLast(e *Error) {
-	if s.finishOut(e) {
-		s.flushAndLinger(lingerTime)
-	}
-}
-
-// finishOut queues a stream error, if any, and the closing tag.
+// finishOut queues a stream error, if any, and the closing tag. It reports false
+// if the closing tag was queued before.
 func (s *Session) finishOut(e *Error) bool {
 	var last []byte
 	if e != nil {
 		last, _ = e.AppendXML(nil)
-		if s.trace.hooks.ErrorSent != nil {
-			s.trace.hooks.ErrorSent(e)
-		}
 	}
-	return s.out.finish(append(last, closingTag...))
+	if !s.out.finish(last, e) {
+		return false
+	}
+	if e != nil && s.trace.hooks.ErrorSent != nil {
+		s.trace.hooks.ErrorSent(e)
+	}
+	return true
 }
 
 // flushAndLinger gives the writer a bounded time to write what is queued, and
@@ -171,14 +186,15 @@ func (s *Session) flushAndLinger(limit time.Duration) {
 // peerClosed answers the peer's closing tag, or takes it as the answer to ours
 // (RFC 6120 §4.4).
 func (s *Session) peerClosed() {
-	cause := error(ErrLocalClosed)
-	if s.finishOut(nil) {
-		cause = ErrPeerClosed
-	}
+	answered := s.finishOut(nil)
 	s.flushAndLinger(s.closeTimeout)
-	if e := s.closeError.Load(); e != nil {
-		s.end(fmt.Errorf("%w", e))
-		return
+	_, reason := s.out.lastWords()
+	switch {
+	case answered:
+		s.end(ErrPeerClosed)
+	case reason != nil:
+		s.end(reason)
+	default:
+		s.end(ErrLocalClosed)
 	}
-	s.end(cause)
 }
