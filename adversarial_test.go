@@ -11,6 +11,9 @@ func TestAdversarial(t *testing.T) {
 	for id, attack := range map[string]func(*testing.T){
 		"R09": adversarialR09,
 		"R19": adversarialR19,
+		"G07": adversarialG07,
+		"L13": adversarialL13,
+		"T14": adversarialT14,
 		"L07": adversarialL07,
 		"G01": adversarialG01,
 		"X28": adversarialX28,

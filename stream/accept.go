@@ -54,7 +54,7 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 	if opts != nil {
 		o = *opts
 	}
-	n, err := newNegotiation(conn, Receiving, o.Profile, o.Limits, o.Trace, o.Security)
+	n, err := newNegotiation(conn, Receiving, o.Profile, o.Lang, o.Limits, o.Trace, o.Security)
 	if err == nil && len(o.Domains) == 0 {
 		err = fmt.Errorf("%w: no domain to serve", ErrOptions)
 	}
@@ -62,36 +62,19 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 		conn.Close()
 		return nil, err
 	}
-	n.local.Lang = o.Lang
-	if !validLang(o.Lang) {
-		n.local.Lang = "en"
-	}
-	end, err := n.begin(ctx, o.Timeout)
-	if err != nil {
-		conn.Close()
+	n.lang = n.local.Lang
+	if err := n.run(ctx, o.Timeout, func() error { return n.accept(ctx, &o) }); err != nil {
 		return nil, err
 	}
-	err = n.accept(ctx, &o)
-	if end() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		n.fail(ctx, err)
-		return nil, n.describe(ctx, err)
-	}
-	return n.session(o.WriteTimeout, o.CloseTimeout)
+	return n.session(o.WriteTimeout, o.CloseTimeout), nil
 }
 
 // accept runs the whole negotiation of the receiving entity.
 func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
-	restart := true
+	if err := n.answer(o); err != nil {
+		return err
+	}
 	for range maxRounds {
-		if restart {
-			if err := n.answer(o); err != nil {
-				return err
-			}
-			restart = false
-		}
 		if n.state.Has(n.prof.Goal) {
 			return nil
 		}
@@ -109,22 +92,23 @@ func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
 		if err != nil {
 			return err
 		}
-		n.enter(out)
-		restart = out.Restart
+		if n.enter(out) {
+			if err := n.answer(o); err != nil {
+				return err
+			}
+		}
 	}
-	return &Error{Condition: PolicyViolation, Text: "too many rounds of negotiation", Cause: ErrNoProgress}
+	return errRounds()
 }
 
 // answer reads a stream header, checks it, and sends ours with the features
 // (RFC 6120 §4.2, §4.3.3).
 func (n *Negotiation) answer(o *AcceptOptions) error {
 	n.sc.restart()
-	n.trace.restart()
 	n.headerSent = false
-	lang := n.local.Lang
 	// RFC 6120 §4.7.3: a new ID for every header. §4.9.1.3: a from of ours even
 	// if the peer asked for somebody else.
-	n.local = Header{From: o.Domains[0], ID: newStreamID(), Version: Version10, Lang: lang}
+	n.local = Header{From: o.Domains[0], ID: newStreamID(), Version: Version10, Lang: n.lang}
 	if n.domain != (jid.JID{}) {
 		n.local.From = n.domain
 	}
@@ -148,7 +132,7 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 	// RFC 6120 §4.7.2: the to of the response is the from of the initial
 	// header, and absent if that was.
 	n.local.To = h.From.Bare()
-	n.local.Lang = responseLang(h.Lang, lang)
+	n.local.Lang = responseLang(h.Lang, n.lang)
 	if bad != nil {
 		return bad
 	}
@@ -157,20 +141,15 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 	}
 	n.local.From = n.domain
 
-	out := appendHeader(nil, n.prof.ContentNS, n.local)
-	header := len(out)
-	out, err = n.appendFeatures(out, o.Features)
+	features, err := n.appendFeatures(nil, o.Features)
 	if err != nil {
 		return err
 	}
-	n.headerSent = true
-	if n.trace.hooks.HeaderSent != nil {
-		n.trace.hooks.HeaderSent(n.local)
-	}
+	out := n.appendHeader(nil)
 	if n.trace.hooks.FeaturesSent != nil {
-		n.trace.hooks.FeaturesSent(featureNames(out[header:]))
+		n.trace.hooks.FeaturesSent(featureNames(features))
 	}
-	return n.writeRaw(out)
+	return n.writeRaw(append(out, features...))
 }
 
 // checkAddresses decides whether the addresses of an initial header are

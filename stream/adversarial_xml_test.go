@@ -88,7 +88,7 @@ func readStream(t *testing.T, lim *Limits, in string, size int) (err error, elem
 	select {
 	case r := <-done:
 		return r.err, r.elements, r.memory
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("hangs")
 		return nil, 0, 0
 	}

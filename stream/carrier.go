@@ -25,6 +25,10 @@ type carrier struct {
 
 	// readErr is an error that came together with data.
 	readErr error
+
+	// broken: a read or a write of the connection has failed, so there is
+	// nobody left to talk to.
+	broken bool
 }
 
 // readChunk is how much is asked of the connection at once when more input is
@@ -41,9 +45,11 @@ func (c *carrier) next() (itemKind, *Element, error) {
 			return kind, el, nil
 		}
 		if !errors.Is(err, errNeedMore) {
+			c.trace.unreadable(c.sc.buffered())
 			return itemNone, nil, err
 		}
 		if err := c.fill(); err != nil {
+			c.broken = true
 			return itemNone, nil, err
 		}
 	}
@@ -86,6 +92,7 @@ func (c *carrier) read() (int, error) {
 	if n > 0 {
 		copy(c.sc.space(n), c.first[:n])
 		c.sc.filled(n)
+		clear(c.first[:n]) // there may be a password in it
 	}
 	return n, err
 }

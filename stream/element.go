@@ -65,6 +65,9 @@ func ParseElement(b []byte, lim *Limits) (*Element, error) {
 	if _, err := c.t.next(); err != ErrNeedMore { // something after the element
 		return nil, err
 	}
+	if err := c.t.Finish(); err != nil { // the beginning of something
+		return nil, err
+	}
 	return &own, nil
 }
 

@@ -23,7 +23,7 @@ var documentSeeds = []string{
 	"<a>\xff</a>", "<a>\xed\xa0\x80</a>", "\xfe\xff\x00<", "<a\u00b7 \u00e9='\U0001F600'/>",
 	"<!DOCTYPE a><a/>", "<a><!-- --></a>", "<?pi?><a/>", "<a/><b/>", "<a b='1'c='2'/>", "<a b='1' b='2'/>",
 	"<p:a/>", "<a xmlns:xml='u'/>", "<a>&#xD800;</a>", "<a b='\r\n\t'/>", "<a>\r\n\r</a>", "<a>]]></a>",
-	strings.Repeat("<a>", 20), "<a " + strings.Repeat("b ", 5) + "/>",
+	strings.Repeat("<a>", 20), "<a " + strings.Repeat("b ", 5) + "/>", "<a/><", "<a/> <!", "<a xmlns='1x'><1x/></a>",
 }
 
 func addSeeds(f *testing.F) {

@@ -126,9 +126,10 @@ func validLang(s string) bool {
 	return true
 }
 
-// responseLang picks the language of a response header (RFC 6120 §4.7.4): the
-// one asked for when own is that language or its parent by the lookup scheme
-// of RFC 4647 §3.4, otherwise our default.
+// responseLang picks the language of a response header (RFC 6120 §4.7.4). This
+// side has one language: if that is what was asked for, the answer is the tag
+// as the peer wrote it. A match by the lookup scheme of RFC 4647 §3.4 ("de" for
+// "de-CH") is our tag, and so is the default when nothing matches.
 func responseLang(asked, own string) string {
 	if strings.EqualFold(asked, own) {
 		return asked

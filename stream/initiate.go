@@ -57,7 +57,7 @@ func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Sessi
 	if opts != nil {
 		o = *opts
 	}
-	n, err := newNegotiation(conn, Initiating, o.Profile, o.Limits, o.Trace, o.Security)
+	n, err := newNegotiation(conn, Initiating, o.Profile, o.Lang, o.Limits, o.Trace, o.Security)
 	if err == nil && o.To.IsZero() {
 		err = fmt.Errorf("%w: no domain to talk to", ErrOptions)
 	}
@@ -67,36 +67,31 @@ func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Sessi
 	}
 	n.domain = o.To.DomainJID()
 	n.identity = o.From
-	n.local = Header{To: n.domain, Version: Version10, Lang: o.Lang}
-	if !validLang(o.Lang) {
-		n.local.Lang = "en"
-	}
-	end, err := n.begin(ctx, o.Timeout)
-	if err != nil {
-		conn.Close()
+	n.local.To = n.domain
+	if err := n.run(ctx, o.Timeout, func() error { return n.initiate(ctx, o.Features) }); err != nil {
 		return nil, err
 	}
-	err = n.initiate(ctx, o.Features)
-	if end() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		n.fail(ctx, err)
-		return nil, n.describe(ctx, err)
-	}
-	return n.session(o.WriteTimeout, o.CloseTimeout)
+	return n.session(o.WriteTimeout, o.CloseTimeout), nil
 }
 
-func newNegotiation(conn net.Conn, role Role, prof Profile, limits *Limits, trace *Trace, sec *Security) (*Negotiation, error) {
+func newNegotiation(
+	conn net.Conn, role Role, prof Profile, lang string, limits *Limits, trace *Trace, sec *Security,
+) (*Negotiation, error) {
 	lim, err := limits.withDefaults()
 	if err != nil {
 		return nil, err
 	}
+	if lang == "" {
+		lang = "en"
+	} else if !validLang(lang) {
+		return nil, fmt.Errorf("%w: Lang is %s, which is no language tag", ErrOptions, quoteCapped(lang, 64))
+	}
 	n := &Negotiation{
-		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace, lim)},
+		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace)},
 		role:    role,
 		prof:    prof.withDefaults(),
 		limits:  lim,
+		local:   Header{Version: Version10, Lang: lang},
 		values:  make(map[any]any),
 		nonzas:  make(map[string]nonzaHandler),
 	}
@@ -121,40 +116,35 @@ func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
 		n.featureStart(f)
 		out, err := f.Initiate(ctx, n, offer)
 		n.featureDone(f, out, err)
-		n.done[f.Name] = true
-		switch {
-		case errors.Is(err, ErrSkip):
+		if errors.Is(err, ErrSkip) {
+			n.done[f.Name] = false
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
-		n.enter(out)
-		if out.Restart {
+		n.done[f.Name] = true
+		if n.enter(out) {
 			if err := n.open(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	return &Error{Condition: PolicyViolation, Text: "too many rounds of negotiation", Cause: ErrNoProgress}
+	return errRounds()
 }
 
 // open sends a stream header and reads the peer's header and features (RFC 6120
 // §4.2, §4.3.3). What an earlier header or features element said is forgotten.
 func (n *Negotiation) open(ctx context.Context) error {
 	n.sc.restart()
-	n.trace.restart()
 	n.features = nil
 	n.done = make(map[Name]bool)
 	// RFC 6120 §4.7.1: who we are is private until TLS protects it.
 	if n.state.Has(Secure) {
 		n.local.From = n.identity.Bare()
 	}
-	n.headerSent = true
-	if err := n.writeRaw(appendHeader(nil, n.prof.ContentNS, n.local)); err != nil {
+	if err := n.writeRaw(n.appendHeader(nil)); err != nil {
 		return err
-	}
-	if n.trace.hooks.HeaderSent != nil {
-		n.trace.hooks.HeaderSent(n.local)
 	}
 	kind, el, err := n.next()
 	if err != nil {
@@ -203,7 +193,7 @@ func (n *Negotiation) open(ctx context.Context) error {
 func (n *Negotiation) choose(features []Feature) (*Feature, *Element) {
 	for i := range features {
 		f := &features[i]
-		if f.Initiate == nil || n.done[f.Name] || !f.ready(n.state) {
+		if _, tried := n.done[f.Name]; tried || f.Initiate == nil || !f.ready(n.state) {
 			continue
 		}
 		offer, ok := n.features.Child(f.Name)
@@ -225,7 +215,7 @@ func (n *Negotiation) settled() error {
 			continue
 		}
 		// RFC 6120 §4.3.2, §4.9.3.23: a feature that the peer insists on and
-		// that we do not know ends the stream.
+		// that was not negotiated ends the stream.
 		if _, required := c.Child(Name{name.Space, "required"}); required {
 			return &Error{
 				Condition: UnsupportedFeature,

@@ -76,12 +76,14 @@ type Negotiation struct {
 	sec    Security
 
 	local, remote Header
+	lang          string // our default
 	headerSent    bool
 	domain        jid.JID
 	identity      jid.JID
 
 	features *Element      // received, initiating entity only
-	done     map[Name]bool // features negotiated or skipped on this stream
+	done     map[Name]bool // features tried on this stream; false for skipped ones
+	upgraded bool          // the transport was replaced; a restart must follow
 	values   map[any]any   // what features remember
 	nonzas   map[string]nonzaHandler
 	deadline time.Time
@@ -165,6 +167,9 @@ func (n *Negotiation) Write(build func(w *Writer)) error {
 func (n *Negotiation) writeRaw(b []byte) error {
 	n.trace.wrote(b)
 	_, err := n.conn.Write(b)
+	if err != nil {
+		n.broken = true
+	}
 	return err
 }
 
@@ -203,7 +208,8 @@ func (n *Negotiation) Read(ctx context.Context) (*Element, error) {
 // It refuses, and the connection is dropped, if the peer has sent anything in
 // plaintext that was not consumed yet: such bytes could come from anybody and
 // must not be taken for protected ones (RFC 6120 §5.3.3, §5.4.3.1). Everything
-// learnt from the peer in plaintext is forgotten. The deadline of the
+// learnt from the peer in plaintext is forgotten, and the stream restarts when
+// the feature returns, whatever its Outcome says. The deadline of the
 // negotiation holds for the handshake too.
 func (n *Negotiation) Upgrade(handshake func(net.Conn) (net.Conn, Security, error)) error {
 	if n.sc.buffered() > 0 || n.sc.pending() {
@@ -214,7 +220,7 @@ func (n *Negotiation) Upgrade(handshake func(net.Conn) (net.Conn, Security, erro
 		return Abort(err)
 	}
 	n.conn, n.sec = conn, sec
-	n.readErr = nil
+	n.readErr, n.broken, n.upgraded = nil, false, true
 	n.remote = Header{}
 	n.features = nil
 	if n.trace.hooks.Secured != nil {
@@ -223,20 +229,46 @@ func (n *Negotiation) Upgrade(handshake func(net.Conn) (net.Conn, Security, erro
 	return nil
 }
 
-// begin watches the context and sets the absolute deadline. The function it
-// returns ends both and reports whether the context had ended.
-func (n *Negotiation) begin(ctx context.Context, timeout time.Duration) (end func() bool, err error) {
+// run negotiates by calling step, under ctx and the absolute deadline, and makes
+// the session. On error the connection is closed.
+func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func() error) error {
+	finished := false
+	defer func() {
+		if !finished { // a feature panicked: whoever recovers has no connection to close
+			n.closeConn(errFeatureGone)
+		}
+	}()
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
 	n.deadline = time.Now().Add(timeout)
-	if err := n.raw.SetDeadline(n.deadline); err != nil {
-		return nil, fmt.Errorf("stream: setting the negotiation deadline: %w", err)
+	err := n.raw.SetDeadline(n.deadline)
+	if err == nil {
+		// A context that ends makes every read and write of the connection
+		// fail, those of the last words of the stream included.
+		stop := context.AfterFunc(ctx, func() { n.raw.Close() })
+		defer stop()
+		if err = step(); err != nil {
+			n.sayLast(ctx, err)
+		}
+		if !stop() && err == nil {
+			err = contextError(ctx)
+		}
 	}
-	// A context that ends makes every read and write of the connection fail.
-	stop := context.AfterFunc(ctx, func() { n.raw.SetDeadline(time.Unix(1, 0)) })
-	return func() bool { return !stop() }, nil
+	if err == nil {
+		err = n.raw.SetDeadline(time.Time{})
+	}
+	finished = true
+	if err != nil {
+		err = n.describe(ctx, err)
+		n.closeConn(err)
+	}
+	return err
 }
+
+// errFeatureGone is what the trace hears when a feature panicked or called
+// runtime.Goexit.
+var errFeatureGone = errors.New("stream: a feature did not return")
 
 // describe turns an error of the negotiation into what Initiate and Accept
 // return: the context's own error first when it ended, and the timeout by its
@@ -245,7 +277,9 @@ func (n *Negotiation) describe(ctx context.Context, err error) error {
 	var ne net.Error
 	switch {
 	case ctx.Err() != nil:
-		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		if cause := contextError(ctx); !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
 	case errors.As(err, &ne) && ne.Timeout() && !time.Now().Before(n.deadline):
 		err = fmt.Errorf("%w: %w", ErrNegotiationTimeout, err)
 	}
@@ -255,21 +289,17 @@ func (n *Negotiation) describe(ctx context.Context, err error) error {
 	return fmt.Errorf("stream: negotiating: %w", err)
 }
 
-// fail ends an unsuccessful negotiation on the wire and closes the connection
-// (RFC 6120 §4.9.1.1, §4.9.1.2).
-func (n *Negotiation) fail(ctx context.Context, err error) {
-	defer n.closeConn(err)
+// sayLast ends an unsuccessful negotiation on the wire (RFC 6120 §4.9.1.1,
+// §4.9.1.2), unless there is nobody to hear it.
+func (n *Negotiation) sayLast(ctx context.Context, err error) {
 	var abort *abortError
-	var ne net.Error
-	if ctx.Err() != nil || errors.As(err, &abort) || errors.As(err, &ne) || errors.Is(err, ErrTruncated) {
-		n.raw.Close()
+	if ctx.Err() != nil || n.broken || errors.As(err, &abort) {
 		return
 	}
 	var out []byte
 	if !n.headerSent {
-		h := n.local
-		h.Version = Version10
-		out = appendHeader(out, n.prof.ContentNS, h)
+		n.local.Version = Version10
+		out = n.appendHeader(out)
 	}
 	var e *Error
 	if errors.As(err, &e) && !e.Received {
@@ -278,28 +308,46 @@ func (n *Negotiation) fail(ctx context.Context, err error) {
 		}
 		out, _ = e.AppendXML(out)
 	}
-	out = append(out, closingTag...)
-	if n.writeRaw(out) == nil {
+	if n.writeRaw(append(out, closingTag...)) == nil {
 		linger(n.conn, n.raw)
 	}
 }
 
 func (n *Negotiation) closeConn(err error) {
-	n.conn.Close()
 	n.raw.Close()
+	n.conn.Close()
 	n.sc.release()
 	if n.trace.hooks.Closed != nil {
 		n.trace.hooks.Closed(err)
 	}
 }
 
-// enter records what a feature achieved.
-func (n *Negotiation) enter(out Outcome) {
+// appendHeader appends the stream header of this side.
+func (n *Negotiation) appendHeader(dst []byte) []byte {
+	n.trace.restart()
+	n.headerSent = true
+	if n.trace.hooks.HeaderSent != nil {
+		n.trace.hooks.HeaderSent(n.local)
+	}
+	return appendHeader(dst, n.prof.ContentNS, n.local)
+}
+
+// enter records what a feature achieved, and reports whether the stream has to
+// be restarted.
+func (n *Negotiation) enter(out Outcome) (restart bool) {
 	n.state |= out.Reached
 	if n.state.Has(Authenticated) {
 		// RFC 6120 §13.12: the smaller limits are for strangers.
 		n.sc.setLimits(n.limits)
 	}
+	restart = out.Restart || n.upgraded
+	n.upgraded = false
+	return restart
+}
+
+// errRounds ends a negotiation that does not.
+func errRounds() error {
+	return &Error{Condition: PolicyViolation, Text: "too many rounds of negotiation", Cause: ErrNoProgress}
 }
 
 // featureStart and featureDone run the hooks around a feature.

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 )
@@ -15,18 +16,17 @@ type tracer struct {
 	secrets map[Name]bool
 
 	// sent cuts outgoing bytes into items again, so that secrets in them can
-	// be found. It runs only when XMLSent is set.
-	sent scanner
+	// be found. It runs only when XMLSent is set. Header is the stream header
+	// that it has read.
+	sent   scanner
+	header []byte
 }
 
-func newTracer(t *Trace, lim Limits) *tracer {
+func newTracer(t *Trace) *tracer {
 	tr := &tracer{secrets: make(map[Name]bool)}
 	if t != nil {
 		tr.hooks = *t
 	}
-	// Our own output is bounded elsewhere.
-	lim.ElementBytes *= 4
-	tr.sent.init(lim, false)
 	return tr
 }
 
@@ -39,11 +39,11 @@ func (t *tracer) hide(names ...Name) {
 	}
 }
 
-// restart prepares for a new outgoing stream header.
+// restart prepares for a new outgoing stream header. There are no limits: what
+// this side sends is bounded elsewhere.
 func (t *tracer) restart() {
-	if t.hooks.XMLSent != nil {
-		t.sent.restart()
-	}
+	t.sent.init(unlimited, false)
+	t.header = nil
 }
 
 // received traces an incoming item.
@@ -56,26 +56,49 @@ func (t *tracer) received(kind itemKind, el *Element) {
 	}
 }
 
+// unreadable traces n incoming bytes that are no item. There may be secrets in
+// them.
+func (t *tracer) unreadable(n int) {
+	if t.hooks.XMLReceived != nil {
+		t.hooks.XMLReceived(unparsed(n))
+	}
+}
+
+func unparsed(n int) []byte { return fmt.Appendf(nil, "[%d bytes that do not parse]", n) }
+
 // wrote traces outgoing bytes: whole items only.
 func (t *tracer) wrote(b []byte) {
 	if t.hooks.XMLSent == nil || len(b) == 0 {
 		return
 	}
-	copy(t.sent.space(len(b)), b)
-	t.sent.filled(len(b))
+	t.feed(b)
 	for {
 		kind, el, err := t.sent.next()
-		if err == errNeedMore {
+		if err == errNeedMore && t.sent.buffered() == 0 {
+			t.sent.release()
 			return
 		}
 		if err != nil {
-			t.hooks.XMLSent(fmt.Appendf(nil, "[%d bytes that do not parse]", len(b)))
+			// Malformed, or not whole. What comes next stands on its own again.
+			t.hooks.XMLSent(unparsed(t.sent.buffered()))
+			t.sent = scanner{}
+			t.sent.init(unlimited, false)
+			t.feed(t.header)
+			t.sent.next()
 			return
+		}
+		if kind == itemHeader {
+			t.header = bytes.Clone(el.Raw())
 		}
 		if out := t.render(kind, el); out != nil {
 			t.hooks.XMLSent(out)
 		}
 	}
+}
+
+func (t *tracer) feed(b []byte) {
+	copy(t.sent.space(len(b)), b)
+	t.sent.filled(len(b))
 }
 
 // render returns the raw XML of an item with secrets replaced, or nil for
@@ -100,7 +123,7 @@ func (t *tracer) render(kind itemKind, el *Element) []byte {
 func (t *tracer) redact(el *Element) []byte {
 	inner := el.Inner()
 	if len(inner) == 0 || !t.secret(el, 0) {
-		return el.Raw()
+		return el.Raw() // the attributes of a first-level element are no secret
 	}
 	raw := el.Raw()
 	// The end tag of an element is as long as its qualified name, which the
@@ -116,11 +139,17 @@ func (t *tracer) redact(el *Element) []byte {
 	return append(out, raw[end:]...)
 }
 
-// secret reports whether el or something in it is secret. An element without
-// contents has nothing to hide.
+// secret reports whether el or something in it is secret. An element inside
+// another one may carry its secret in an attribute, as a token does; without
+// attributes and contents there is nothing to hide.
 func (t *tracer) secret(el *Element, depth int) bool {
-	if t.secrets[el.Name()] && len(el.Inner()) > 0 {
-		return true
+	if t.secrets[el.Name()] {
+		if len(el.Inner()) > 0 {
+			return true
+		}
+		for range el.Attrs() {
+			return depth > 0
+		}
 	}
 	if depth == 8 {
 		return true

@@ -98,11 +98,7 @@ const (
 )
 
 // session makes the session of a completed negotiation.
-func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) (*Session, error) {
-	if err := n.raw.SetDeadline(time.Time{}); err != nil {
-		n.closeConn(err)
-		return nil, fmt.Errorf("stream: clearing the negotiation deadline: %w", err)
-	}
+func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session {
 	if writeTimeout <= 0 {
 		writeTimeout = defaultWriteTimeout
 	}
@@ -127,7 +123,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) (*Sessio
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
-	return s, nil
+	return s
 }
 
 // Role says which side of the stream this is.

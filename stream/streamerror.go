@@ -66,7 +66,9 @@ func decodeError(el *Element) *Error {
 		switch {
 		case name.Space != NSStreamErrors:
 			if e.Application == nil && len(c.Raw()) <= maxErrorText {
-				e.Application = append([]byte(nil), c.Raw()...)
+				// With the namespaces that it takes from around it. There is no
+				// error for an element that was read.
+				e.Application, _ = c.AppendXML(nil)
 			}
 		case name.Local == "text":
 			if e.Text == "" {

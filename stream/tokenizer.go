@@ -189,7 +189,7 @@ func moveView(v, from, to []byte, shift int) []byte {
 // [io.ErrUnexpectedEOF]. Call it after [Tokenizer.Next] returned
 // [ErrNeedMore].
 func (t *Tokenizer) Finish() error {
-	if t.err == nil && t.state != docEnd {
+	if t.err == nil && (t.state != docEnd || t.pos < len(t.buf)) {
 		e := newError(NotWellFormed, "the input ended inside the document")
 		e.Cause = io.ErrUnexpectedEOF
 		t.err = e

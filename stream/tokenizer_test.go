@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"bytes"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -301,6 +303,10 @@ func TestTokenizerErrors(t *testing.T) {
 		{"XML-2.1 unfinished CDATA", "<a><![CDATA[x]]", NotWellFormed},
 		{"XML-2.1 unfinished value", "<a b='", NotWellFormed},
 		{"XML-2.1 unfinished reference", "<a>&am", NotWellFormed},
+		{"XML-2.1 unfinished markup after the root", "<a/><", NotWellFormed},
+		{"XML-2.1 unfinished comment after the root", "<a/><!", NotWellFormed},
+		{"XML-2.1 unfinished character after the root", "<a/> \xe4\xbd", NotWellFormed},
+		{"XML-2.1 popped too early", "<a/", NotWellFormed},
 		{"XML-2.1 unfinished declaration", "<?xml version='1.0'", NotWellFormed},
 		// Namespaces in XML
 		{"NS-4 two colons", "<a:b:c xmlns:a='u'/>", NotWellFormed},
@@ -344,6 +350,34 @@ func manyAttributes(n int) string {
 		fmt.Fprintf(&b, " a%d='1'", i)
 	}
 	return b.String()
+}
+
+// X11 for everyday traffic: where whole names and values are at hand the
+// tokenizer takes shortcuts, one byte at a time it cannot.
+func TestTokenizerCorpusSlices(t *testing.T) {
+	in := corpus()[:200<<10]
+	want, err := tokens(t, nil, in)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Greater(t, len(want), 5000)
+	for _, size := range []int{1, 7, 1000} {
+		got, err := tokens(t, nil, in, size)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Equal(t, want, got)
+	}
+	// encoding/xml agrees about the corpus.
+	d := xml.NewDecoder(bytes.NewReader(in))
+	for _, w := range want {
+		tok, err := d.Token()
+		require.NoError(t, err)
+		switch x := tok.(type) {
+		case xml.StartElement:
+			require.True(t, strings.HasPrefix(w, "<"+Name(x.Name).String()), w)
+		case xml.CharData:
+			require.Equal(t, w, fmt.Sprintf("%q", x))
+		case xml.EndElement:
+			require.Equal(t, w, "</"+Name(x.Name).String()+">")
+		}
+	}
 }
 
 func TestTokenizerZeroValue(t *testing.T) {

@@ -1,0 +1,218 @@
+package xmpp_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/xmpptest"
+)
+
+// newLoopback runs a server on a port of 127.0.0.1.
+func newLoopback(t testing.TB, configure func(*xmpp.Server)) *xmpptest.Server {
+	t.Helper()
+	return xmpptest.NewServer(t, &xmpptest.Options{Configure: configure})
+}
+
+// reset ends a TCP connection with a reset instead of in good order.
+func reset(t testing.TB, nc net.Conn) {
+	t.Helper()
+	if tc, ok := nc.(*net.TCPConn); ok {
+		require.NoError(t, tc.SetLinger(0))
+	}
+	require.NoError(t, nc.Close())
+}
+
+// adversarialL13: clients that connect, negotiate up to some point and drop the
+// connection, over real TCP. Goroutines, file descriptors and memory return to
+// where they were.
+func adversarialL13(t *testing.T) {
+	cycles := scaled(200, 10_000)
+	var inner *xmpp.Server
+	s := newLoopback(t, func(s *xmpp.Server) {
+		inner = s
+		s.Auth = &auth.ServerOptions{AllowPlain: true}
+		s.Logger = slog.New(slog.DiscardHandler)
+	})
+	s.AddAccount(t, "juliet", "secret")
+	plain := `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldABzZWNyZXQ=</auth>`
+	for _, phase := range []struct {
+		name string
+		to   func(w *wire)
+	}{
+		{"connected", func(*wire) {}},
+		{"in the header", func(w *wire) { w.say(`<stream:stream xmlns='jabb`) }},
+		{"features", func(w *wire) { w.open("") }},
+		{"starttls", func(w *wire) {
+			w.open("")
+			w.say(`<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
+		}},
+		{"in the handshake", func(w *wire) {
+			w.open("")
+			w.say(`<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
+			w.until("/>")
+			w.say("\x16\x03\x01\x02")
+		}},
+		{"secured", func(w *wire) { w.starttls() }},
+		{"in SASL", func(w *wire) {
+			w.starttls()
+			w.open("")
+			w.say(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'/>`)
+			w.until("<challenge")
+		}},
+		{"authenticated", func(w *wire) {
+			w.starttls()
+			w.open("")
+			w.say(plain)
+			w.until("<success")
+		}},
+		{"binding", func(w *wire) {
+			w.starttls()
+			w.open("")
+			w.say(plain)
+			w.until("<success")
+			w.until(">")
+			w.open("")
+			w.bind("balcony") // the same each time: each evicts the one before, or meets it on its way out
+		}},
+		{"bound", func(w *wire) {
+			w.starttls()
+			w.open("")
+			w.say(plain)
+			w.until("<success")
+			w.until(">")
+			w.open("")
+			w.bind("balcony")
+			w.until("</iq>")
+			w.say(`<presence/>`)
+		}},
+	} {
+		t.Run(phase.name, func(t *testing.T) {
+			cycle := func(i int) {
+				nc, err := s.Dial(t.Context())
+				require.NoError(t, err)
+				w := &wire{Conn: nc, t: t, server: s}
+				require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+				phase.to(w)
+				if i%2 == 0 {
+					reset(t, nc)
+				} else {
+					nc.Close()
+				}
+			}
+			for i := range 4 { // pools and caches fill
+				cycle(i)
+			}
+			base := settle(t, inner)
+			for i := range cycles {
+				cycle(i)
+			}
+			after := settle(t, inner)
+			require.LessOrEqual(t, after.goroutines, base.goroutines)
+			require.LessOrEqual(t, after.files, base.files)
+			// One per cent, and the noise of a heap this small.
+			require.LessOrEqual(t, after.heap, base.heap+base.heap/100+256<<10)
+		})
+	}
+	// It still serves.
+	conn, err := s.Client(s.AddAccount(t, "romeo", "secret"), "secret").Connect(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+}
+
+type usage struct {
+	goroutines, files int
+	heap              uint64
+}
+
+// settle waits until the server is rid of all connections and returns what the
+// process uses then.
+func settle(t *testing.T, s *xmpp.Server) usage {
+	t.Helper()
+	var u usage
+	last := -1
+	eventually(t, func() bool {
+		u.goroutines = runtime.NumGoroutine()
+		u.files = openFiles(t)
+		same := s.OpenConnections() == 0 && u.goroutines == last
+		last = u.goroutines
+		return same
+	})
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u.heap = m.HeapAlloc
+	return u
+}
+
+// eventually waits for a condition, in the goroutine of the test so that there
+// is not one more.
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		require.True(t, time.Now().Before(deadline), "the condition never came true")
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if os.IsNotExist(err) {
+		t.Skip("this system does not tell which files are open")
+	}
+	require.NoError(t, err)
+	return len(entries)
+}
+
+// The same from the side of the client, against a server that drops it.
+func TestConnectLeavesNothingBehind(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			switch i % 3 {
+			case 0:
+				reset(t, nc)
+			case 1:
+				io.WriteString(nc, `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='xmpp.test' id='1' version='1.0'>`)
+				nc.Close()
+			default:
+				io.WriteString(nc, "HTTP/1.1 400 Bad Request\r\n\r\n")
+				nc.Close()
+			}
+		}
+	}()
+	c := &xmpp.Client{JID: address("juliet@xmpp.test"), Password: "secret", Addr: l.Addr().String(), Timeout: 5 * time.Second}
+	connect := func(n int) {
+		for range n {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			_, err := c.Connect(ctx)
+			require.Error(t, err)
+			cancel()
+		}
+	}
+	connect(6)
+	base, files := runtime.NumGoroutine(), openFiles(t)
+	connect(150)
+	eventually(t, func() bool { return runtime.NumGoroutine() <= base && openFiles(t) <= files })
+	require.NoError(t, l.Close())
+	<-done
+}
