@@ -93,6 +93,15 @@ func validName[T string | []byte](s T) bool {
 	if len(s) == 0 || len(s) > longestName {
 		return false
 	}
+	if class[s[0]]&cNameStart != 0 {
+		i := 1
+		for i < len(s) && class[s[i]]&cName != 0 {
+			i++
+		}
+		if i == len(s) {
+			return true
+		}
+	}
 	var buf [64]byte
 	b := append(append(buf[:0], s...), ' ')
 	end, colon, status := scanName(b, 0)

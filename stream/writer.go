@@ -33,6 +33,7 @@ type Writer struct {
 	within  bool   // outer is known, and stream is declared
 	inTag   bool   // the start tag is not closed yet
 	attrs   int    // where its attributes begin
+	seen    uint64 // which hashes of attribute names occurred
 	foreign int    // prefixes made up for attributes so far
 }
 
@@ -84,6 +85,15 @@ func (w *Writer) top() *openTag {
 	return &w.more[w.depth-1-len(w.few)]
 }
 
+// push makes room for one more open element.
+func (w *Writer) push() *openTag {
+	w.depth++
+	if w.depth > len(w.few) {
+		w.more = append(w.more[:w.depth-1-len(w.few)], openTag{})
+	}
+	return w.top()
+}
+
 // Start begins an element. Its namespace is declared as the default one where
 // that changes; an empty Space means that of the element around it, or at the
 // outermost level whatever is in force there. Elements in the stream namespace
@@ -97,7 +107,8 @@ func (w *Writer) Start(name Name) {
 		return
 	}
 	w.closeTag()
-	tag := openTag{at: len(w.buf) + 1, def: w.def, defined: w.defined}
+	tag := w.push()
+	tag.at, tag.def, tag.defined = len(w.buf)+1, w.def, w.defined
 	w.buf = append(w.buf, '<')
 	streams := name.Space == NSStream
 	if streams {
@@ -105,12 +116,6 @@ func (w *Writer) Start(name Name) {
 	}
 	w.buf = append(w.buf, name.Local...)
 	tag.end = len(w.buf)
-	if w.depth < len(w.few) {
-		w.few[w.depth] = tag
-	} else {
-		w.more = append(w.more[:w.depth-len(w.few)], tag)
-	}
-	w.depth++
 	w.inTag = true
 	switch {
 	case streams:
@@ -121,7 +126,7 @@ func (w *Writer) Start(name Name) {
 		w.declare("", name.Space)
 		w.def, w.defined = name.Space, true
 	}
-	w.attrs = len(w.buf)
+	w.attrs, w.seen = len(w.buf), 0
 }
 
 // declare writes a namespace declaration.
@@ -226,20 +231,16 @@ func (w *Writer) attr(prefix, local, value string) {
 	if prefix != "" {
 		w.buf = append(append(w.buf, prefix...), ':')
 	}
-	w.buf = append(w.buf, local...)
-	name := w.buf[at+1:]
-	for i := w.attrs; ; {
-		other, _, next := rawAttr(w.buf[:at], i)
-		if other == nil {
-			break
-		}
-		if string(other) == string(name) {
-			w.fail(fmt.Errorf("%w: attribute %s written twice", ErrUnbalanced, name))
-			return
-		}
-		i = next
+	w.buf = append(append(w.buf, local...), "='"...)
+	// A name can have been written before only if its hash was. No value holds
+	// a quotation mark as it is, so the name is found with the space and the
+	// quotation mark around it, and nothing else is.
+	hash := uint64(1) << ((uint(local[0]) + uint(local[len(local)-1])*7 + uint(len(local))) % 64)
+	if w.seen&hash != 0 && bytes.Contains(w.buf[w.attrs:at], w.buf[at:]) {
+		w.fail(fmt.Errorf("%w: attribute %s written twice", ErrUnbalanced, quoteCapped(local, 64)))
+		return
 	}
-	w.buf = append(w.buf, "='"...)
+	w.seen |= hash
 	w.escaped(value)
 	w.buf = append(w.buf, '\'')
 }
