@@ -53,8 +53,15 @@ func (s *scanner) setLimits(lim Limits) { s.lim = lim }
 
 // restart begins a new document: namespaces, depth and the rest are forgotten
 // and an XML declaration may come (RFC 6120 §4.3.3, §11.5). Bytes that were not
-// read are kept; whoever must not accept them checks buffered before.
-func (s *scanner) restart() { s.c.restart(s.lim, s.level()) }
+// read are kept, except for white space: that was sent between elements of the
+// old stream (§4.6.1), and before the declaration of a new one it would not be
+// well-formed. Whoever must not accept any bytes checks buffered before.
+func (s *scanner) restart() {
+	for t := &s.c.t; t.pos < len(t.buf) && class[t.buf[t.pos]]&cSpace != 0; {
+		t.pos++
+	}
+	s.c.restart(s.lim, s.level())
+}
 
 // defaultNS returns the default namespace in force where first-level elements
 // stand.
