@@ -238,3 +238,20 @@ func TestEvictedSessionIsNotHeard(t *testing.T) {
 		romeo.quiet()
 	})
 }
+
+// A shutdown between the moment a client is told its address and the end of
+// negotiation is told to that client too.
+func TestShutdownBeforeASessionBegan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		s, inner := serverOf(t, hookBound(reached, goOn))
+		juliet := join(t, s, "juliet", "balcony")
+		<-reached
+		ended := make(chan error, 1)
+		go func() { ended <- inner.Shutdown(t.Context()) }()
+		synctest.Wait()
+		close(goOn)
+		require.NoError(t, <-ended)
+		require.ErrorIs(t, juliet.ended(), stream.SystemShutdown)
+	})
+}

@@ -136,17 +136,22 @@ func (c *serverConn) release() {
 }
 
 // vacate takes the session from a resource, once: nothing reaches it any more,
-// who waits for its reply is told, and so are the account's other resources if
-// they knew of it (RFC 6121 §4.5.2).
+// who waits for its reply is told, and so are those who knew that it was
+// available: the account's other resources (RFC 6121 §4.5.2), and whom it sent
+// directed presence (§4.6.3).
 func (s *Server) vacate(r *resource) {
 	r.mu.Lock()
 	r.settle(nil)
+	gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
 	if r.presence.Swap(nil) != nil {
-		gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
 		for _, other := range s.resources.of(nil, r.addr, (*resource).available) {
 			gone.To = other.addr
 			s.offer(other, gone)
 		}
+	}
+	for to := range s.takeDirected(r) {
+		gone.To = to.addr
+		s.offer(to.resource, gone)
 	}
 	r.mu.Unlock()
 	s.requests.abandon(r)
@@ -158,16 +163,18 @@ func (c *serverConn) end(ctx context.Context, reason *stream.Error) {
 	if c.reason == nil {
 		c.reason = reason
 	}
-	session := c.session
+	session, bound := c.session, c.resource != nil
 	c.mu.Unlock()
-	if session == nil {
-		// Still negotiating: there is no stream to say it on that is safe to
-		// write to from here.
+	switch {
+	case session != nil:
+		session.CloseError(ctx, reason)
+	case bound:
+		// The client knows that it is. attach is next, and finds the reason.
+	default:
+		// There is no stream to say it on that is safe to write to from here.
 		c.cancel(reason)
 		c.raw.Close()
-		return
 	}
-	session.CloseError(ctx, reason)
 }
 
 // abort drops the connection.

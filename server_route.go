@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -52,7 +53,11 @@ func (s *Server) route(ctx context.Context, c *serverConn, from jid.JID, el *str
 	}
 	var room [8]*resource
 	r := route(st, s.hosted, &s.resources, room[:0])
-	if r.verdict == deliver {
+	switch {
+	case r.verdict != deliver:
+	case st.kind == stanza.PresenceKind:
+		r = s.direct(c.resource, st, r, passOn(c, from, el))
+	default:
 		r = s.deliver(ctx, c, st, r, passOn(c, from, el))
 	}
 	switch r.verdict {
@@ -68,7 +73,8 @@ func (s *Server) route(ctx context.Context, c *serverConn, from jid.JID, el *str
 func passOn(c *serverConn, from jid.JID, el *stream.Element) rewritten {
 	out := rewritten{el, []stream.AttrSet{{Name: nameFrom, Value: from.String()}}}
 	if _, ok := el.AttrBytes("to"); !ok {
-		// RFC 6120 §10.3.1, RFC 6121 §4.2.2: it is for the account.
+		// RFC 6120 §10.3.1, RFC 6121 §4.2.2: it is for the account. It is the
+		// second of the set: announce relies on it.
 		out.set = append(out.set, stream.AttrSet{Name: nameTo, Value: from.Bare().String()})
 	}
 	// RFC 6120 §4.7.4: the language of the stream is lost with the stream.
@@ -94,10 +100,51 @@ func (s *Server) deliver(ctx context.Context, c *serverConn, st routed, r routin
 		}
 		taken = taken || err == nil
 	}
-	if taken || len(r.to) == 0 || st.kind == stanza.PresenceKind || st.typ == string(stanza.HeadlineMessage) {
+	if taken || st.typ == string(stanza.HeadlineMessage) {
 		return routing{verdict: drop}
 	}
 	return refuse(st, stanza.ServiceUnavailable)
+}
+
+// direct delivers directed presence and remembers whom to tell when it does not
+// hold any more (RFC 6121 §4.6.3). What cannot be delivered is ignored
+// (§8.5.3.2.2).
+func (s *Server) direct(r *resource, st routed, where routing, out stream.Appender) routing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.connected() || len(where.to) == 0 {
+		return routing{verdict: drop}
+	}
+	if st.typ != "error" && r.direct(st.to, st.typ) != nil {
+		return refuse(st, stanza.ResourceConstraint)
+	}
+	for _, to := range where.to {
+		s.offer(to, out)
+	}
+	return routing{verdict: drop}
+}
+
+// directedTo is a resource that was sent presence, by the address that was used.
+type directedTo struct {
+	addr     jid.JID
+	resource *resource
+}
+
+// takeDirected yields whom r has sent directed presence, and forgets them. The
+// caller holds r.mu.
+func (s *Server) takeDirected(r *resource) iter.Seq[directedTo] {
+	return func(yield func(directedTo) bool) {
+		addrs := r.directed
+		r.directed = nil
+		st := routed{kind: stanza.PresenceKind, typ: "unavailable", from: r.addr}
+		for st.to = range addrs {
+			for _, to := range route(st, s.hosted, &s.resources, nil).to {
+				if !yield(directedTo{st.to, to}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // describe reads what routing depends on. An error is the answer to the sender.
@@ -170,6 +217,12 @@ func (s *Server) announce(r *resource, st routed, el *stream.Element) {
 	out := passOn(r.conn, st.from, el)
 	for _, to := range route(st, s.hosted, &s.resources, room[:0]).to {
 		s.offer(to, out)
+	}
+	if st.typ == "unavailable" {
+		for to := range s.takeDirected(r) {
+			out.set[1] = stream.AttrSet{Name: nameTo, Value: to.addr.String()}
+			s.offer(to.resource, out)
+		}
 	}
 }
 

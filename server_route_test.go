@@ -11,6 +11,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
 func TestServerRoutesMessagesPresenceAndIQ(t *testing.T) {
@@ -345,5 +346,64 @@ func TestStanzaConnTalksToTheServer(t *testing.T) {
 		require.Equal(t, romeo.LocalAddr(), m.From)
 		_, err := romeo.Do(t.Context(), &stanza.IQ{Type: stanza.GetIQ, To: address("other.example"), Payload: raw("<q xmlns='urn:q'/>")})
 		require.ErrorIs(t, err, stanza.RemoteServerNotFound)
+	})
+}
+
+// RFC 6121 §4.6.3: whoever got directed presence is told when it ends.
+func TestDirectedPresenceEndsRFC6121Section4_6_3(t *testing.T) {
+	const here, gone = "presence - ", "presence unavailable "
+	const path = "romeo@xmpp.test/orchard→"
+	for name, leave := range map[string]func(t *testing.T, s *xmpptest.Server, romeo *peer){
+		"unavailable": func(_ *testing.T, _ *xmpptest.Server, romeo *peer) { romeo.say(`<presence type='unavailable'/>`) },
+		"closes":      func(t *testing.T, _ *xmpptest.Server, romeo *peer) { require.NoError(t, romeo.Close(t.Context())) },
+		"vanishes":    func(_ *testing.T, _ *xmpptest.Server, romeo *peer) { romeo.Abort(stream.ErrTruncated) },
+		"replaced":    func(t *testing.T, s *xmpptest.Server, _ *peer) { join(t, s, "romeo", "orchard") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := memoryServer(t, nil)
+				romeo := join(t, s, "romeo", "orchard")
+				full, bare, told, stranger := join(t, s, "juliet", "balcony"), join(t, s, "nurse", "kitchen"), join(t, s, "friar", "cell"), join(t, s, "tybalt", "street")
+				bare.say(`<presence/>`)
+				bare.hear()
+				for _, to := range []string{"juliet@xmpp.test/balcony", "nurse@xmpp.test", "friar@xmpp.test/cell", "nobody@xmpp.test", "nobody@xmpp.test/x"} {
+					romeo.say(`<presence to='` + to + `'/>`)
+				}
+				romeo.say(`<presence to='friar@xmpp.test/cell' type='unavailable'/>`)
+				full.hears(here + path + "juliet@xmpp.test/balcony -")
+				bare.hears(here + path + "nurse@xmpp.test -")
+				told.hears(here + path + "friar@xmpp.test/cell -")
+				told.hears(gone + path + "friar@xmpp.test/cell -")
+				leave(t, s, romeo)
+				full.hears(gone + path + "juliet@xmpp.test/balcony -")
+				bare.hears(gone + path + "nurse@xmpp.test -")
+				for _, p := range []*peer{full, bare, told, stranger} {
+					p.quiet()
+				}
+				// Once only.
+				romeo.Abort(stream.ErrTruncated)
+				full.quiet()
+			})
+		})
+	}
+}
+
+func TestDirectedPresenceIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := memoryServer(t, func(s *xmpp.Server) { s.MaxResources = 300 })
+		romeo := join(t, s, "romeo", "orchard")
+		var all []*peer
+		for i := range 257 {
+			all = append(all, join(t, s, "juliet", fmt.Sprint(i)))
+		}
+		for i := range 257 {
+			romeo.say(fmt.Sprintf(`<presence id='%d' to='juliet@xmpp.test/%d'/>`, i, i))
+		}
+		romeo.hears("presence error juliet@xmpp.test/256→romeo@xmpp.test/orchard 256 resource-constraint")
+		all[256].quiet()
+		romeo.say(`<presence to='juliet@xmpp.test/0' type='unavailable'/>`)
+		romeo.say(`<presence to='juliet@xmpp.test/256'/>`)
+		require.Equal(t, "presence", all[256].hear().Name().Local)
+		romeo.quiet()
 	})
 }

@@ -28,8 +28,7 @@ func flood(f *fake) (taken func() int) {
 	return func() int { synctest.Wait(); return n }
 }
 
-// Decision about back-pressure: full without a call, the reader stops; with one,
-// it reads on into the reserve, and the reply is found there.
+// Full without a call, the reader stops; with one, it reads on into the reserve, and the reply is found there.
 func TestPressureReserve(t *testing.T) {
 	sides(t, func(t *testing.T, f *fake) {
 		f.limits.InboundBytes = 10*entryCost + 10*len(`<presence xmlns='jabber:client'/>`)

@@ -48,11 +48,25 @@
 //
 //	if errors.Is(err, stanza.ItemNotFound) { … }
 //
+// # Sessions
+//
+// A [Conn] is a session seen as stanzas. [Conn.Do] sends a request and waits for
+// its reply; everything else that arrives goes to one consumer, which is either
+// the caller's own loop over [Conn.All], or [Conn.Serve] with a [Handler], most
+// often a [Mux]. A [Module] is how an extension joins a Mux. [Dispatch] does for
+// one stanza what Serve does for all.
+//
 // # What is covered
 //
 // RFC 6120 §8 (stanzas, their attributes and errors; all 22 conditions), RFC
 // 6121 §4.7 (syntax of presence) and §5.2 (syntax of messages), and the schemas
-// of RFC 6120 appendices A.5, A.6 and A.8. Left out: extension attributes on
+// of RFC 6120 appendices A.5, A.6 and A.8. In sessions: §8.1.2.1 (who a client
+// is, and whose reply counts), §8.2.3 rules 3 and 4 and §10.3.3 (every request
+// is answered, no reply is), §10.1 (order), and the counter of what is handled
+// for XEP-0198 §4.
+//
+// Left out: routing (§10.2 to §10.5) and the addresses on server-to-server
+// streams (§8.1.1.2, §8.1.2.2), which are up to a server; extension attributes on
 // stanzas (RFC 6120 §8.4 says that one SHOULD NOT generate them) are ignored in
 // decoding, although a router that copies the element keeps them; the legacy
 // code attribute of errors (XEP-0086); checking xml:lang against BCP 47.

@@ -35,7 +35,7 @@ const (
 // newEntry returns an entry that holds a copy of el.
 func newEntry(el *stream.Element) *entry {
 	e := entries.Get().(*entry)
-	e.el = *el.Clone()
+	el.CloneInto(&e.el)
 	e.cost = len(el.Raw()) + entryCost
 	return e
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"iter"
+	"slices"
 	"sync"
 
 	"stanzakit.dev/xmpp/jid"
@@ -33,6 +34,10 @@ type Element struct {
 	flags itemFlags
 	// ownDefault: the start tag declares the default namespace.
 	ownDefault bool
+
+	// own is the memory of an element that CloneInto has filled: raw and the
+	// values of attrs are parts of it.
+	own []byte
 }
 
 // ParseElement reads exactly one element from b, with white space around it at
@@ -243,7 +248,28 @@ func (e *Element) Clone() *Element {
 		d.attrs[i] = Attr{a.Name, b[from:len(b):len(b)]}
 	}
 	d.scope = append([]binding(nil), e.scope...)
+	d.own = nil
 	return &d
+}
+
+// CloneInto makes dst a copy of e that shares no memory with it, like Clone, and
+// uses the memory that dst has from an earlier CloneInto: for pools. dst is a
+// zero Element or one that CloneInto has filled, and not e; whatever was
+// borrowed from it is gone.
+func (e *Element) CloneInto(dst *Element) {
+	n := len(e.raw)
+	for i := range e.attrs {
+		n += len(e.attrs[i].Value)
+	}
+	b := append(slices.Grow(dst.own[:0], n), e.raw...)
+	attrs, scope := dst.attrs[:0], append(dst.scope[:0], e.scope...)
+	for _, a := range e.attrs {
+		from := len(b)
+		b = append(b, a.Value...)
+		attrs = append(attrs, Attr{a.Name, b[from:len(b):len(b)]})
+	}
+	*dst = *e
+	dst.raw, dst.attrs, dst.scope, dst.own = b[:len(e.raw):len(e.raw)], attrs, scope, b
 }
 
 // Tokens yields the tokens of the element: its own start tag first, its own end

@@ -85,8 +85,8 @@ type Error struct {
 	Cause error
 }
 
-// Error describes the error in at most about a thousand bytes; text from the
-// peer is quoted.
+// Error describes the error in less than 1 KiB, and its Cause after that; text
+// from the peer is quoted.
 func (e *Error) Error() string {
 	s := "stream error "
 	if e.Received {
@@ -120,17 +120,24 @@ func newError(c Condition, format string, args ...any) *Error {
 	return &Error{Condition: c, Text: fmt.Sprintf(format, args...)}
 }
 
-// quoteCapped returns s quoted as a Go string, cut to about limit bytes of
-// input. Control characters, escape sequences and line ends come out escaped.
+// quoteCapped returns s quoted as a Go string, cut so that the result has about
+// limit bytes. Control characters, escape sequences and line ends come out
+// escaped.
 func quoteCapped(s string, limit int) string {
-	if len(s) <= limit {
-		return strconv.QuoteToASCII(s)
+	out := make([]byte, 1, min(len(s), limit)+8)
+	out[0] = '"'
+	for s != "" {
+		_, n := utf8.DecodeRuneInString(s)
+		before := len(out)
+		// Without the quotation mark that it begins with.
+		out = append(out[:before], strconv.QuoteToASCII(s[:n])[1:]...)
+		out = out[:len(out)-1] // and the one at its end
+		if len(out) > limit+1 {
+			return string(append(out[:before], `"…`...))
+		}
+		s = s[n:]
 	}
-	cut := limit
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.QuoteToASCII(s[:cut]) + "…"
+	return string(append(out, '"'))
 }
 
 // contextError returns why ctx has ended: an error that matches both the error

@@ -11,6 +11,9 @@ func HeldBytes(s *Session) int {
 	if s.out.buf != nil {
 		n += cap(*s.out.buf)
 	}
+	if s.out.spare != nil {
+		n += cap(*s.out.spare)
+	}
 	return n
 }
 

@@ -42,7 +42,8 @@ type Feature struct {
 	// Initiate negotiates as the initiating entity. The offer is the feature's
 	// element from <stream:features/>; it is nil when the feature was not
 	// advertised, which happens only to a feature with Unadvertised set.
-	// Returning [ErrSkip] passes the feature over on this stream.
+	// Returning [ErrSkip] passes the feature over on this stream; if the peer
+	// requires it (RFC 6120 §4.3.2), negotiation fails.
 	Initiate func(ctx context.Context, n *Negotiation, offer *Element) (Outcome, error)
 
 	// Unadvertised makes the initiating entity call Initiate even when the

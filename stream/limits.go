@@ -42,7 +42,8 @@ type Limits struct {
 	InboundBytes int
 
 	// OutboundBytes is the budget for bytes that were queued for sending and
-	// not yet written. Zero means 1 MiB.
+	// not yet written. Zero means 1 MiB; at least two elements of ElementBytes
+	// always fit.
 	OutboundBytes int
 }
 

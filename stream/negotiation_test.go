@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -308,4 +310,185 @@ func TestFeatureValues(t *testing.T) {
 		p.all(t)
 	})
 	require.Equal(t, []any{nil, 1}, seen, "values outlive a restart")
+}
+
+// ctx bounds the last words of a negotiation, too.
+func TestContextEndsWhileThePeerDoesNotReadOurLastWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memconn.Pipe()
+		defer a.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		chatty := stream.Feature{
+			Name: stream.Name{Space: "urn:test", Local: "chatty"},
+			Accept: func(_ context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+				if err := n.Write(func(w *stream.Writer) {
+					w.Start(stream.Name{Space: "urn:test", Local: "x"})
+					w.Text(strings.Repeat("x", 64<<10-500)) // the pipe is all but full
+					w.End()
+				}); err != nil {
+					return stream.Outcome{}, err
+				}
+				return stream.Outcome{}, &stream.Error{Condition: stream.PolicyViolation, Text: strings.Repeat("y", 1000)}
+			},
+		}
+		_, err := io.WriteString(a, clientHeader+"<chatty xmlns='urn:test'/>")
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = stream.Accept(ctx, b, &stream.AcceptOptions{Profile: loginGoal, Domains: []jid.JID{domain}, Features: []stream.Feature{chatty}})
+		require.ErrorIs(t, err, stream.PolicyViolation)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+// RFC 6120 §4.3.2: passing over a feature that the peer requires does not make
+// it negotiated.
+func TestSkippedFeatureThatIsRequired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		skip := stream.Feature{
+			Name: stream.Name{Space: "urn:test", Local: "pay"},
+			Initiate: func(context.Context, *stream.Negotiation, *stream.Element) (stream.Outcome, error) {
+				return stream.Outcome{}, stream.ErrSkip
+			},
+		}
+		p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: bare, Features: []stream.Feature{skip}})
+		p.say(t, serverHeader+"<stream:features><pay xmlns='urn:test'><required/></pay></stream:features></stream:stream>")
+		require.ErrorIs(t, <-errs, stream.UnsupportedFeature)
+		p.Close()
+		p.all(t)
+	})
+}
+
+// A new transport is a new stream, whether the feature remembers to say so or
+// not.
+func TestUpgradeRestartsTheStream(t *testing.T) {
+	layer := func(conn net.Conn) (net.Conn, stream.Security, error) {
+		return conn, stream.Security{Version: 0x304}, nil
+	}
+	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure}
+	feature := stream.Feature{
+		Name:    stream.Name{Space: "urn:test", Local: "layer"},
+		Forbids: stream.Secure,
+		Initiate: func(_ context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+			return stream.Outcome{Reached: stream.Secure}, n.Upgrade(layer)
+		},
+		Accept: func(_ context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+			return stream.Outcome{Reached: stream.Secure}, n.Upgrade(layer)
+		},
+	}
+	t.Run("client", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: goal, Features: []stream.Feature{feature}})
+			p.say(t, serverHeader+"<stream:features><layer xmlns='urn:test'/></stream:features>")
+			synctest.Wait()
+			require.Equal(t, 2, strings.Count(p.heard(), "<stream:stream "))
+			p.say(t, serverHeader+"<stream:features/></stream:stream>")
+			require.NoError(t, <-errs)
+			p.Close()
+			p.all(t)
+		})
+	})
+	t.Run("server", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, errs := acceptRaw(&stream.AcceptOptions{Profile: goal, Features: []stream.Feature{feature}})
+			p.say(t, clientHeader+"<layer xmlns='urn:test'/>")
+			synctest.Wait()
+			p.say(t, clientHeader+"</stream:stream>")
+			require.NoError(t, <-errs)
+			p.Close()
+			require.Equal(t, 2, strings.Count(p.all(t), "<stream:stream "))
+		})
+	})
+}
+
+// An error of the network that is not about this connection is no reason to
+// leave the peer without a closing tag.
+func TestNetworkErrorOfABackend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backend := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("10.0.0.1: connection refused")}
+		feature := stream.Feature{
+			Name: stream.Name{Space: "urn:test", Local: "x"},
+			Accept: func(context.Context, *stream.Negotiation, *stream.Element) (stream.Outcome, error) {
+				return stream.Outcome{}, backend
+			},
+		}
+		p, errs := acceptRaw(&stream.AcceptOptions{Profile: loginGoal, Features: []stream.Feature{feature}})
+		p.say(t, clientHeader+"<x xmlns='urn:test'/>")
+		require.ErrorIs(t, <-errs, backend)
+		p.Close()
+		wire := p.all(t)
+		require.True(t, strings.HasSuffix(wire, "</stream:features></stream:stream>"), wire)
+		require.NotContains(t, wire, "10.0.0.1")
+	})
+}
+
+// Whoever recovers from a panic of a feature finds the connection closed.
+func TestPanicOfAFeatureClosesTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memconn.Pipe()
+		p := newPeer(a)
+		p.say(t, clientHeader+"<x xmlns='urn:test'/>")
+		feature := stream.Feature{
+			Name: stream.Name{Space: "urn:test", Local: "x"},
+			Accept: func(context.Context, *stream.Negotiation, *stream.Element) (stream.Outcome, error) {
+				panic("oops")
+			},
+		}
+		var closed error
+		require.PanicsWithValue(t, "oops", func() {
+			stream.Accept(t.Context(), b, &stream.AcceptOptions{
+				Profile: loginGoal, Domains: []jid.JID{domain}, Features: []stream.Feature{feature},
+				Trace: &stream.Trace{Closed: func(err error) { closed = err }},
+			})
+		})
+		require.Error(t, closed)
+		p.all(t)
+	})
+}
+
+// RFC 6120 §4.9.1.2: an error about what a feature advertises comes behind a
+// header of the same stream, too.
+func TestAdvertiseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feature := stream.Feature{
+			Name: stream.Name{Space: "urn:test", Local: "x"},
+			Advertise: func(_ *stream.Negotiation, w *stream.Writer) error {
+				w.Start(stream.Name{Space: "urn:test", Local: "x"})
+				return &stream.Error{Condition: stream.InternalServerError, Cause: errors.New("10.0.0.1 is down")}
+			},
+		}
+		p, errs := acceptRaw(&stream.AcceptOptions{Profile: loginGoal, Features: []stream.Feature{feature}})
+		p.say(t, clientHeader)
+		require.ErrorIs(t, <-errs, stream.InternalServerError)
+		p.Close()
+		wire := p.all(t)
+		require.True(t, strings.HasPrefix(wire, "<?xml version='1.0'?><stream:stream "), wire)
+		require.Equal(t, 1, strings.Count(wire, "<stream:stream "))
+		require.NotContains(t, wire, "features")
+		wantError(t, wire, stream.InternalServerError)
+	})
+}
+
+// RFC 6120 §4.9.4: an application's condition means the same out of its place.
+func TestApplicationConditionKeepsItsNamespaces(t *testing.T) {
+	overSession(t, `<stream:error xmlns:a='urn:app'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><a:why/></stream:error>`,
+		func(t *testing.T, _ string, err error) {
+			var e *stream.Error
+			require.ErrorAs(t, err, &e)
+			el, err := stream.ParseElement(e.Application, nil)
+			require.NoError(t, err)
+			require.Equal(t, stream.Name{Space: "urn:app", Local: "why"}, el.Name())
+		})
+}
+
+func TestLangThatIsNone(t *testing.T) {
+	_, b := memconn.Pipe()
+	_, err := stream.Accept(t.Context(), b, &stream.AcceptOptions{Domains: []jid.JID{domain}, Lang: "e'n"})
+	require.ErrorIs(t, err, stream.ErrOptions)
+	_, err = b.Write([]byte("x"))
+	require.Error(t, err, "closed")
+	_, b = memconn.Pipe()
+	_, err = stream.Initiate(t.Context(), b, &stream.InitiateOptions{To: domain, Lang: "en-muchtoolong"})
+	require.ErrorIs(t, err, stream.ErrOptions)
 }

@@ -32,6 +32,7 @@ type outbox struct {
 
 	mu      sync.Mutex
 	buf     *[]byte       // queued; nil when empty
+	spare   *[]byte       // written, for what is queued next; nil when idle
 	writing bool          // the writer goroutine exists
 	idle    chan struct{} // closed when the goroutine ends; nil when nobody waits
 	queued  uint64        // bytes ever queued
@@ -158,7 +159,9 @@ func (o *outbox) lastWords() (shut bool, reason *Error) {
 
 func (o *outbox) appendLocked(b []byte, r *Receipt) {
 	if o.buf == nil {
-		o.buf = takeBuffer()
+		if o.buf, o.spare = o.spare, nil; o.buf == nil {
+			o.buf = takeBuffer()
+		}
 	}
 	*o.buf = append(*o.buf, b...)
 	o.queued += uint64(len(b))
@@ -176,26 +179,33 @@ func (o *outbox) appendLocked(b []byte, r *Receipt) {
 
 // write is the writer goroutine.
 func (o *outbox) write() {
+	var written *[]byte // the buffer that was written last
 	for {
 		o.mu.Lock()
-		buf := o.buf
-		o.buf = nil
-		if buf == nil || o.err != nil {
+		buf, unused := o.buf, o.spare
+		over := buf == nil || o.err != nil
+		o.buf, o.spare = nil, written
+		if over {
+			o.spare = nil
 			o.writing = false
 			if o.idle != nil {
 				close(o.idle)
 				o.idle = nil
 			}
-			o.mu.Unlock()
+		} else {
+			o.taken = o.queued
+		}
+		o.mu.Unlock()
+		dropBuffer(unused)
+		if over {
 			dropBuffer(buf)
+			dropBuffer(written)
 			return
 		}
-		o.taken = o.queued
-		o.mu.Unlock()
 
 		o.trace.wrote(*buf)
 		err := o.transmit(*buf)
-		dropBuffer(buf)
+		*buf, written = (*buf)[:0], buf
 		if err != nil {
 			o.failed(fmt.Errorf("stream: write: %w", err))
 		}

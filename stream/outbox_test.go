@@ -156,7 +156,7 @@ func TestIdleSessionHasNoWriteDeadline(t *testing.T) {
 // a full queue need not be through in that time.
 func TestSlowPeerHasTheWriteTimeoutForEachPiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := sessions(t, &stream.InitiateOptions{WriteTimeout: 10 * time.Second}, nil)
+		client, server := sessions(t, &stream.InitiateOptions{WriteTimeout: 10 * time.Second, CloseTimeout: time.Hour}, nil)
 		const messages = 10
 		text := strings.Repeat("x", 90_000)
 		for range messages {

@@ -39,9 +39,12 @@ func (s State) String() string {
 
 // Profile is what kind of stream this is. The zero Profile means [C2S].
 type Profile struct {
-	// ContentNS is the content namespace (RFC 6120 §4.8.2).
+	// ContentNS is the content namespace (RFC 6120 §4.8.2); empty means
+	// [NSClient].
 	ContentNS string
 	// Goal is the state that negotiation has to reach before stanzas may flow.
+	// In a Profile that is not zero, no Goal means just that: whoever sends a
+	// header may send stanzas.
 	Goal State
 }
 
@@ -61,6 +64,9 @@ func InsecureC2S() Profile {
 func (p Profile) withDefaults() Profile {
 	if p == (Profile{}) {
 		return C2S()
+	}
+	if p.ContentNS == "" {
+		p.ContentNS = NSClient
 	}
 	return p
 }

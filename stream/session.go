@@ -71,14 +71,15 @@ func (e *ClosedError) Error() string { return "stream: session ended: " + e.Caus
 // Unwrap returns net.ErrClosed and the cause.
 func (e *ClosedError) Unwrap() []error { return []error{net.ErrClosed, e.Cause} }
 
-// Causes of sessions that ended in good order.
+// Causes of sessions that were closed, rather than broken.
 var (
 	// ErrPeerClosed: the peer closed the stream with its closing tag.
 	ErrPeerClosed = errors.New("stream: closed by the peer")
 	// ErrLocalClosed: this side closed the stream and the peer agreed.
 	ErrLocalClosed = errors.New("stream: closed by this side")
-	// ErrCloseTimeout: this side closed the stream and the peer did not answer
-	// in time (RFC 6120 §4.4 rule 3).
+	// ErrCloseTimeout: one side closed the stream, and the peer did not answer
+	// in time (RFC 6120 §4.4 rule 3), or did not read what was left to say.
+	// This is no good order.
 	ErrCloseTimeout = errors.New("stream: the peer did not close the stream in time")
 )
 

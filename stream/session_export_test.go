@@ -9,3 +9,6 @@ func HeldReceipts(s *Session) int {
 
 // HeldByTrace returns how many bytes the tracer of outgoing XML holds.
 func HeldByTrace(s *Session) int { return cap(s.trace.sent.c.t.buf) }
+
+// RaceEnabled reports whether the race detector is on.
+const RaceEnabled = raceEnabled

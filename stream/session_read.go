@@ -170,8 +170,8 @@ func (s *Session) finishOut(e *Error) bool {
 }
 
 // flushAndLinger gives the writer a bounded time to write what is queued, and
-// the peer a moment to notice.
-func (s *Session) flushAndLinger(limit time.Duration) {
+// the peer a moment to notice. It reports whether the time sufficed.
+func (s *Session) flushAndLinger(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -179,16 +179,20 @@ func (s *Session) flushAndLinger(limit time.Duration) {
 		linger(s.conn, s.raw)
 	case <-s.done:
 	case <-timer.C:
+		return false
 	}
+	return true
 }
 
 // peerClosed answers the peer's closing tag, or takes it as the answer to ours
 // (RFC 6120 §4.4).
 func (s *Session) peerClosed() {
 	answered := s.finishOut(nil)
-	s.flushAndLinger(s.closeTimeout)
+	flushed := s.flushAndLinger(s.closeTimeout)
 	_, reason := s.out.lastWords()
 	switch {
+	case !flushed:
+		s.end(ErrCloseTimeout)
 	case answered:
 		s.end(ErrPeerClosed)
 	case reason != nil:
