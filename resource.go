@@ -101,13 +101,14 @@ func (r *resource) settle(session *stream.Session) {
 	e := &r.early
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.binding.Store(false)
 	if session != nil {
 		for _, b := range e.stanzas {
 			session.TrySend(b) // there is room, or the session is over
 		}
 	}
+	// In this order, so that the resource is connected all the time.
 	r.session.Store(session)
+	e.binding.Store(false)
 	e.stanzas, e.bytes = nil, 0
 }
 

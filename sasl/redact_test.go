@@ -59,6 +59,7 @@ func TestRedaction(t *testing.T) {
 		}
 	}
 	var asData any = ccfg
+	//lint:ignore SA1026 that it cannot be marshalled is what is tested
 	_, err = json.Marshal(asData)
 	require.Error(t, err, "a configuration does not serialise")
 }

@@ -55,19 +55,6 @@ func requireRefused(t testing.TB, p Payload, is error) {
 	}
 }
 
-// compact removes the line ends and indentation between the tags of an example.
-func compact(xml string) string {
-	var b strings.Builder
-	for line := range strings.Lines(xml) {
-		line = strings.TrimSpace(line)
-		if b.Len() > 0 && !strings.HasPrefix(line, "<") {
-			b.WriteByte(' ')
-		}
-		b.WriteString(line)
-	}
-	return b.String()
-}
-
 func TestKindOf(t *testing.T) {
 	for _, c := range []struct {
 		name stream.Name

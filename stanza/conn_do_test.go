@@ -93,7 +93,7 @@ func TestDoCancel(t *testing.T) {
 		defer cancel()
 		ch := do(ctx, c, juliet)
 		id := f.takeID()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		_, err := returned(t, ch)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NotErrorIs(t, err, net.ErrClosed)

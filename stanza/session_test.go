@@ -40,8 +40,6 @@ func conns(t testing.TB, forClient, forServer *stanza.Options) (client, server *
 	return stanza.NewConn(a, forClient), stanza.NewConn(b, forServer)
 }
 
-func handler(f stanza.HandlerFunc) stanza.Handler { return f }
-
 // Both sides of a real stream: requests both ways, messages, closing.
 func TestSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

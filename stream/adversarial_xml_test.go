@@ -45,10 +45,10 @@ var _ = attack(
 	adversarialRow{"L05", "scanner", attackFloods},
 )
 
-// readStream reads one first-level element, or two, of a stream. It reports
-// the error, how many elements came out whole, and the memory that was taken;
-// it does not hang.
-func readStream(t *testing.T, lim *Limits, in string, size int) (err error, elements int, memory uint64) {
+// readStream reads one first-level element, or two, of a stream. It reports how
+// many elements came out whole, the memory that was taken, and the error; it
+// does not hang.
+func readStream(t *testing.T, lim *Limits, in string, size int) (elements int, memory uint64, err error) {
 	t.Helper()
 	l, err := lim.withDefaults()
 	require.NoError(t, err)
@@ -87,10 +87,10 @@ func readStream(t *testing.T, lim *Limits, in string, size int) (err error, elem
 	}()
 	select {
 	case r := <-done:
-		return r.err, r.elements, r.memory
+		return r.elements, r.memory, r.err
 	case <-time.After(30 * time.Second):
 		t.Fatal("hangs")
-		return nil, 0, 0
+		return 0, 0, nil
 	}
 }
 
@@ -128,7 +128,7 @@ func attackEntities(t *testing.T) {
 	}
 	b.WriteString("]><stream:stream xmlns:stream='" + NSStream + "' to='&lol9;'>")
 	refusedDocument(t, RestrictedXML, b.String())
-	err, _, memory := readStream(t, nil, b.String(), 4096)
+	_, memory, err := readStream(t, nil, b.String(), 4096)
 	require.ErrorIs(t, err, RestrictedXML)
 	require.Less(t, memory, uint64(64<<10))
 	// Without the document type declaration there is no such entity.
@@ -279,7 +279,7 @@ func attackCDATA(t *testing.T) {
 
 func attackReferenceFlood(t *testing.T) {
 	flood := "<body>" + strings.Repeat("&amp;", 1<<20/5) + "</body>"
-	err, elements, memory := readStream(t, nil, clientHeader+"<message>"+flood+"</message>", 4096)
+	elements, memory, err := readStream(t, nil, clientHeader+"<message>"+flood+"</message>", 4096)
 	require.ErrorIs(t, err, PolicyViolation)
 	require.Zero(t, elements)
 	require.Less(t, memory, uint64(16*defaultLimits(t).ElementBytes))
@@ -356,10 +356,10 @@ func attackSize(t *testing.T) {
 			require.Len(t, at, lim.ElementBytes)
 			limits := lim
 			limits.Elements = 10_000
-			err, elements, _ := readStream(t, &limits, clientHeader+at+" "+at, size)
+			elements, _, err := readStream(t, &limits, clientHeader+at+" "+at, size)
 			require.ErrorIs(t, err, errNeedMore, "%.20s", at)
 			require.Equal(t, 2, elements)
-			err, elements, memory := readStream(t, &limits, clientHeader+at+pad(lim.ElementBytes+1), size)
+			elements, memory, err := readStream(t, &limits, clientHeader+at+pad(lim.ElementBytes+1), size)
 			require.ErrorIs(t, err, PolicyViolation, "%.20s", at)
 			require.Equal(t, 1, elements)
 			if size < 1<<20 { // else the reader chose to take that much at once
@@ -368,11 +368,11 @@ func attackSize(t *testing.T) {
 		}
 	}
 	// The header has the same limit, and white space does not count.
-	err, _, _ := readStream(t, &lim, "<stream:stream a='"+strings.Repeat("x", 20_000), 1000)
+	_, _, err := readStream(t, &lim, "<stream:stream a='"+strings.Repeat("x", 20_000), 1000)
 	require.ErrorIs(t, err, PolicyViolation)
-	err, _, _ = readStream(t, &lim, strings.Repeat(" ", 20_000)+"<a>", 1000)
+	_, _, err = readStream(t, &lim, strings.Repeat(" ", 20_000)+"<a>", 1000)
 	require.ErrorIs(t, err, PolicyViolation)
-	err, elements, _ := readStream(t, &lim, clientHeader+strings.Repeat(" ", 50_000)+"<a/>", 1000)
+	elements, _, err := readStream(t, &lim, clientHeader+strings.Repeat(" ", 50_000)+"<a/>", 1000)
 	require.ErrorIs(t, err, errNeedMore)
 	require.Equal(t, 1, elements)
 	// What lies beyond the limit does not matter.
@@ -385,7 +385,7 @@ func attackLongParts(t *testing.T) {
 	limit := uint64(defaultLimits(t).ElementBytes)
 	for _, in := range []string{"<m a='" + long, "<m a='1' " + long, "<" + long, "</" + long, "<" + long + ":m", "<m xmlns='" + long, "<m xmlns:" + long,
 		"<m xmlns:p='" + long, "<m>" + long, "<m><![CDATA[" + long, "<m a" + strings.Repeat(" ", 10<<20), "<m>&#" + strings.Repeat("0", 10<<20), "<m " + strings.Repeat("a", 10<<20)} {
-		err, _, memory := readStream(t, nil, clientHeader+in, 4096)
+		_, memory, err := readStream(t, nil, clientHeader+in, 4096)
 		if strings.HasPrefix(in, "</") {
 			require.ErrorIs(t, err, NotWellFormed, "%.20s", in)
 		} else {
@@ -405,12 +405,12 @@ func attackLongParts(t *testing.T) {
 func attackDepth(t *testing.T) {
 	lim := defaultLimits(t)
 	at := strings.Repeat("<a>", lim.Depth) + strings.Repeat("</a>", lim.Depth)
-	err, elements, _ := readStream(t, nil, clientHeader+at, 4096)
+	elements, _, err := readStream(t, nil, clientHeader+at, 4096)
 	require.ErrorIs(t, err, errNeedMore)
 	require.Equal(t, 1, elements)
 	for _, depth := range []int{lim.Depth + 1, 10_000, 1_000_000} {
 		in := clientHeader + strings.Repeat("<a>", depth)
-		err, _, memory := readStream(t, nil, in, 4096)
+		_, memory, err := readStream(t, nil, in, 4096)
 		require.ErrorIs(t, err, PolicyViolation)
 		require.Less(t, memory, uint64(256<<10))
 		_, err = tokens(t, nil, []byte(in))
@@ -476,7 +476,7 @@ func attackFloods(t *testing.T) {
 		scopes.WriteString(">")
 	}
 	for _, in := range []string{"<a" + attrs + ">", "<a" + spaces.String() + ">", scopes.String(), strings.Repeat("<a xmlns='u'>", 10_000), "<x>" + strings.Repeat("<a/>", n) + "</x>"} {
-		err, elements, memory := readStream(t, nil, clientHeader+in, 4096)
+		elements, memory, err := readStream(t, nil, clientHeader+in, 4096)
 		require.ErrorIs(t, err, PolicyViolation, "%.30s", in)
 		require.Zero(t, elements)
 		require.LessOrEqual(t, memory, uint64(16*defaultLimits(t).ElementBytes), "%.30s", in)
@@ -501,10 +501,10 @@ func attackFloods(t *testing.T) {
 		{"elements nested deeper", lim.Depth, func(n int) string { return strings.Repeat("<x>", n) + strings.Repeat("</x>", n) }},
 	} {
 		for _, size := range []int{1, 4096, 1 << 20} {
-			err, elements, _ := readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n), size)
+			elements, _, err := readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n), size)
 			require.ErrorIs(t, err, errNeedMore, c.limit)
 			require.Equal(t, 2, elements, c.limit)
-			err, elements, _ = readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n+1), size)
+			elements, _, err = readStream(t, nil, clientHeader+c.in(c.n)+c.in(c.n+1), size)
 			require.ErrorIs(t, err, PolicyViolation)
 			require.ErrorContains(t, err, c.limit)
 			require.Equal(t, 1, elements, c.limit)
@@ -515,16 +515,16 @@ func attackFloods(t *testing.T) {
 	much := &Limits{ElementBytes: 64 << 20, Attributes: 2 * n, Namespaces: 2 * n, Elements: 2 * n}
 	for _, in := range []string{"<a" + attrs + "/>", "<a" + spaces.String() + "/>", "<a xmlns:p='u'" + prefixed.String() + "/>", "<x>" + strings.Repeat("<a/>", n) + "</x>",
 		"<a" + spaces.String() + ">" + strings.Repeat("<n0:b/>", 2*n-1) + "</a>"} {
-		err, elements, _ := readStream(t, much, clientHeader+in, 4096)
+		elements, _, err := readStream(t, much, clientHeader+in, 4096)
 		require.ErrorIs(t, err, errNeedMore, "%.30s", in)
 		require.Equal(t, 1, elements)
 	}
-	err, _, _ := readStream(t, much, clientHeader+"<a"+attrs+" a0=''/>", 4096)
+	_, _, err := readStream(t, much, clientHeader+"<a"+attrs+" a0=''/>", 4096)
 	require.ErrorIs(t, err, NotWellFormed)
-	err, _, _ = readStream(t, much, clientHeader+"<a"+spaces.String()+" xmlns:n0='v'/>", 4096)
+	_, _, err = readStream(t, much, clientHeader+"<a"+spaces.String()+" xmlns:n0='v'/>", 4096)
 	require.ErrorIs(t, err, NotWellFormed)
 	// One byte at a time is linear too.
-	err, elements, _ := readStream(t, nil, clientHeader+"<a b='"+strings.Repeat("x", 100_000)+"'>"+strings.Repeat("y", 100_000)+"</a>", 1)
+	elements, _, err := readStream(t, nil, clientHeader+"<a b='"+strings.Repeat("x", 100_000)+"'>"+strings.Repeat("y", 100_000)+"</a>", 1)
 	require.ErrorIs(t, err, errNeedMore)
 	require.Equal(t, 1, elements)
 }

@@ -229,8 +229,8 @@ func (n *Negotiation) Upgrade(handshake func(net.Conn) (net.Conn, Security, erro
 	return nil
 }
 
-// run negotiates by calling step, under ctx and the absolute deadline, and makes
-// the session. On error the connection is closed.
+// run negotiates by calling step, under ctx and the absolute deadline. On error
+// the connection is closed.
 func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func() error) error {
 	finished := false
 	defer func() {

@@ -66,14 +66,26 @@ func dropBuffer(b *[]byte) {
 	}
 }
 
-// errNothing: an Appender appended nothing.
-var errNothing = errors.New("stream: nothing to send")
+// How an Appender can fail without saying so.
+var (
+	errNothing     = errors.New("stream: nothing to send")
+	errNotAppended = errors.New("stream: AppendXML did not append to the slice that it was given")
+)
 
-// encode returns el's bytes in a buffer of the pool.
+// mark is what stands in a buffer before an element is appended. XML cannot hold
+// it, so it tells a slice that is ours from one that an Appender has kept
+// somewhere and that must not get into the pool.
+const mark = 0
+
+// encode returns el's bytes in a buffer of the pool, behind a mark.
 func encode(el Appender) (*[]byte, error) {
 	b := takeBuffer()
-	out, err := el.AppendXML((*b)[:0])
-	if err == nil && len(out) == 0 {
+	out, err := el.AppendXML(append((*b)[:0], mark))
+	switch {
+	case err != nil:
+	case len(out) == 0 || out[0] != mark:
+		err = errNotAppended
+	case len(out) == 1:
 		err = errNothing
 	}
 	if err != nil {

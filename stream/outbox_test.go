@@ -218,3 +218,21 @@ func (c *shortConn) Write(b []byte) (int, error) {
 	}
 	return c.Conn.Write(b)
 }
+
+// cached is an encoder that hands out its own slice instead of appending. If
+// that got into the pool, another session would write over it.
+type cached []byte
+
+func (c cached) AppendXML([]byte) ([]byte, error) { return c, nil }
+
+func TestAppenderThatDoesNotAppend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := sessions(t, nil, nil)
+		got, _ := serve(server)
+		require.ErrorContains(t, client.Send(t.Context(), cached(`<message/>`)), "did not append")
+		require.ErrorContains(t, client.Send(t.Context(), cached(nil)), "did not append")
+		require.ErrorContains(t, client.Send(t.Context(), raw(``)), "nothing to send")
+		require.NoError(t, client.Send(t.Context(), raw(`<presence/>`)))
+		require.Equal(t, `<presence/>`, <-got)
+	})
+}

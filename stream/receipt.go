@@ -51,7 +51,7 @@ func (r *Receipt) State() ReceiptState {
 
 // look returns the state, the reason for a bad one, and a channel that is
 // closed when the receipt itself changes.
-func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
+func (r *Receipt) look() (ReceiptState, <-chan struct{}, error) {
 	over := r.session.Err() // before the lock: a later end closes done
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
 	if r.changed == nil {
 		r.changed = make(chan struct{})
 	}
-	return r.state, r.err, r.changed
+	return r.state, r.changed, r.err
 }
 
 // Wait returns nil once the element has got as far as want: Queued, Written or
@@ -72,7 +72,7 @@ func (r *Receipt) look() (ReceiptState, error, <-chan struct{}) {
 func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
 	done := r.session.done
 	for {
-		state, err, changed := r.look()
+		state, changed, err := r.look()
 		switch {
 		case state == Failed || state == Unknown:
 			return fmt.Errorf("stream: delivery %s: %w", state, err)

@@ -13,8 +13,8 @@ import (
 )
 
 // Appender is anything that encodes itself as XML: a stanza, an [*Element], a
-// nonza. What it appends must be whole first-level elements; the package
-// stanza and the [Writer] see to that.
+// nonza. What it appends to dst, which may hold something already, must be whole
+// first-level elements; the package stanza and the [Writer] see to that.
 type Appender interface {
 	AppendXML(dst []byte) ([]byte, error)
 }
@@ -188,7 +188,7 @@ func (s *Session) send(ctx context.Context, el Appender, wait bool, r *Receipt) 
 	if err != nil {
 		return err
 	}
-	err = s.out.send(ctx, *b, wait, r)
+	err = s.out.send(ctx, (*b)[1:], wait, r)
 	dropBuffer(b)
 	return err
 }
