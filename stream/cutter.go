@@ -47,10 +47,12 @@ func (c *cutter) begin() {
 	e.name, e.prefix = t.tok.Name, t.tok.Prefix
 	e.attrs, t.attrs = t.attrs, e.attrs[:0]
 	e.tagLen = t.pos - t.start
-	e.ownDefault = false
+	e.ownDefault, e.ownPrefix = false, false
 	for i := range t.decls {
 		if t.decls[i].prefix == "" {
 			e.ownDefault = true
+		} else {
+			e.ownPrefix = true
 		}
 	}
 	c.open, c.coded = true, t.tag.coded
@@ -107,7 +109,25 @@ func (c *cutter) read(e *Element, level int) {
 	t.outer = len(t.bindings)
 }
 
-// unread ends what read began.
+// readInside is read for the contents of e alone: its start tag is not read
+// again unless it declares what the element itself does not tell.
+func (c *cutter) readInside(e *Element) {
+	c.read(e, 1)
+	t := &c.t
+	name, _ := t.find(e.raw, 1)
+	if name == nil || e.ownPrefix || e.ownDefault && e.prefix != "" {
+		return
+	}
+	t.frames = append(t.frames, frame{name, e.name.Space, len(t.bindings)})
+	if e.ownDefault {
+		t.bindings = append(t.bindings, binding{space: e.name.Space})
+		t.index(len(t.bindings) - 1)
+		t.def = e.name.Space
+	}
+	t.state, t.pos, t.start = docContent, e.tagLen, e.tagLen
+}
+
+// unread ends what read or readInside began.
 func (c *cutter) unread() {
 	t := &c.t
 	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0

@@ -32,8 +32,9 @@ type Element struct {
 	// scope are the namespace declarations in force around the element.
 	scope []binding
 	flags itemFlags
-	// ownDefault: the start tag declares the default namespace.
-	ownDefault bool
+	// ownDefault and ownPrefix: the start tag declares the default namespace,
+	// or a prefix.
+	ownDefault, ownPrefix bool
 
 	// own is the memory of an element that CloneInto has filled: raw and the
 	// values of attrs are parts of it.
@@ -171,7 +172,7 @@ func (e *Element) AppendText(dst []byte) []byte {
 	}
 	c := cutters.Get().(*cutter)
 	defer func() { c.unread(); cutters.Put(c) }()
-	c.read(e, 1)
+	c.readInside(e)
 	for {
 		_, kind, err := c.cut()
 		if err != nil || kind == EndElement {
@@ -196,7 +197,7 @@ func (e *Element) eachChild(yield func(*Element) bool) {
 	}
 	c := cutters.Get().(*cutter)
 	defer func() { c.unread(); cutters.Put(c) }()
-	c.read(e, 1)
+	c.readInside(e)
 	for {
 		el, kind, err := c.cut()
 		if err != nil || kind == EndElement {
