@@ -54,7 +54,11 @@ type peer struct {
 	over chan error
 }
 
-// join creates an account, connects it and binds a resource.
+// derived keeps what clients have derived. Salts are part of its keys, so tests do
+// not get into each other's way.
+var derived sasl.MemoryKeyCache
+
+// join creates an account if there is none, connects it and binds a resource.
 func join(t testing.TB, s *xmpptest.Server, localpart, resource string) *peer {
 	t.Helper()
 	p, err := tryJoin(t, s, localpart, resource)
@@ -64,14 +68,19 @@ func join(t testing.TB, s *xmpptest.Server, localpart, resource string) *peer {
 
 func tryJoin(t testing.TB, s *xmpptest.Server, localpart, resource string) (*peer, error) {
 	t.Helper()
-	account := s.AddAccount(t, localpart, "secret of "+localpart)
+	// Deriving keys is what takes the time in here: once for each account.
+	account, err := jid.New(localpart, s.Domain.Domain(), "")
+	require.NoError(t, err)
+	if _, err := s.Accounts.Keys(t.Context(), account, sasl.SHA256); err != nil {
+		s.AddAccount(t, localpart, "secret of "+localpart)
+	}
 	nc, err := s.Dial(t.Context())
 	require.NoError(t, err)
 	session, err := stream.Initiate(t.Context(), nc, &stream.InitiateOptions{
 		To: s.Domain, From: account, Lang: "en",
 		Features: []stream.Feature{
 			xtls.StartTLSClient(&xtls.ClientOptions{RootCAs: s.CA.Pool()}),
-			auth.Client(&auth.ClientOptions{Password: "secret of " + localpart}),
+			auth.Client(&auth.ClientOptions{Password: "secret of " + localpart, Cache: &derived}),
 			bind.Client(&bind.ClientOptions{Resource: resource}),
 		},
 	})

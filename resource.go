@@ -35,29 +35,6 @@ type resource struct {
 	directed map[jid.JID]struct{}
 }
 
-// maxDirected bounds resource.directed. Presence to one address more is refused
-// with resource-constraint, rather than leave somebody with a ghost.
-const maxDirected = 256
-
-// errTooManyDirected is returned by direct.
-var errTooManyDirected = errors.New("xmpp: directed presence to too many addresses")
-
-// direct notes directed presence. The caller holds mu.
-func (r *resource) direct(to jid.JID, typ string) error {
-	if typ == "unavailable" {
-		delete(r.directed, to)
-		return nil
-	}
-	if _, known := r.directed[to]; !known && len(r.directed) >= maxDirected {
-		return errTooManyDirected
-	}
-	if r.directed == nil {
-		r.directed = make(map[jid.JID]struct{})
-	}
-	r.directed[to] = struct{}{}
-	return nil
-}
-
 // early keeps stanzas for a resource between the moment the address is reserved,
 // of which the client learns at once and may tell others, and the end of
 // negotiation. It is bounded by earlyBytes; what does not fit is refused.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
-	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/bind"
 )
@@ -133,28 +132,6 @@ func (c *serverConn) release() {
 	}
 	c.server.vacate(r)
 	c.server.resources.release(r)
-}
-
-// vacate takes the session from a resource, once: nothing reaches it any more,
-// who waits for its reply is told, and so are those who knew that it was
-// available: the account's other resources (RFC 6121 §4.5.2), and whom it sent
-// directed presence (§4.6.3).
-func (s *Server) vacate(r *resource) {
-	r.mu.Lock()
-	r.settle(nil)
-	gone := &stanza.Presence{From: r.addr, Type: stanza.UnavailablePresence}
-	if r.presence.Swap(nil) != nil {
-		for _, other := range s.resources.of(nil, r.addr, (*resource).available) {
-			gone.To = other.addr
-			s.offer(other, gone)
-		}
-	}
-	for to := range s.takeDirected(r) {
-		gone.To = to.addr
-		s.offer(to.resource, gone)
-	}
-	r.mu.Unlock()
-	s.requests.abandon(r)
 }
 
 // end closes the stream because the server shuts down, and waits for that.

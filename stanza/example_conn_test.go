@@ -16,7 +16,7 @@ import (
 func inMemory(clientOptions, serverOptions *stanza.Options) (client, server *stanza.Conn) {
 	ctx := context.Background()
 	a, b := memconn.Pipe()
-	profile := stream.Profile{ContentNS: stream.NSClient}
+	profile := stream.Profile{ContentNS: stream.NSClient, InsecureGoal: true}
 	accepted := make(chan *stream.Session)
 	go func() {
 		s, err := stream.Accept(ctx, b, &stream.AcceptOptions{

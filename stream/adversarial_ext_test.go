@@ -226,7 +226,7 @@ func adversarialX36(t *testing.T) {
 		require.True(t, strings.HasSuffix(wire, "></stream:stream>"), wire)
 	})
 	// §5.3.3: during negotiation it is tolerated and never sent.
-	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated}
+	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated, InsecureGoal: true}
 	t.Run("client/negotiation", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: goal, Features: testFeatures()})

@@ -28,7 +28,7 @@ const (
 )
 
 // loginGoal is what a stream with testFeatures is meant to reach.
-var loginGoal = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound}
+var loginGoal = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound, InsecureGoal: true}
 
 // testFeatures are two features in the places of SASL and resource binding:
 // <login/> authenticates as Juliet and restarts the stream, <seat/> binds.
@@ -214,7 +214,7 @@ func adversarialT05(t *testing.T) {
 		var seen [][]stream.Name
 		go func() {
 			s, err := stream.Initiate(t.Context(), b, &stream.InitiateOptions{
-				Profile:  stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure},
+				Profile:  stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure, InsecureGoal: true},
 				To:       domain,
 				From:     juliet,
 				Features: []stream.Feature{xtls.StartTLSClient(&xtls.ClientOptions{RootCAs: ca.Pool()})},

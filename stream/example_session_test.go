@@ -14,7 +14,7 @@ import (
 func Example() {
 	ctx := context.Background()
 	domain := jid.MustParse("im.example")
-	bare := stream.Profile{ContentNS: stream.NSClient}
+	bare := stream.Profile{ContentNS: stream.NSClient, InsecureGoal: true}
 	clientConn, serverConn := memconn.Pipe()
 
 	served := make(chan error)

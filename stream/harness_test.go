@@ -24,7 +24,7 @@ var (
 
 // bare is a profile without goals: a stream is negotiated as soon as headers
 // and features have crossed.
-var bare = stream.Profile{ContentNS: stream.NSClient}
+var bare = stream.Profile{ContentNS: stream.NSClient, InsecureGoal: true}
 
 // raw is an element that is XML already.
 type raw string

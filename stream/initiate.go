@@ -81,6 +81,9 @@ func newNegotiation(
 	if err != nil {
 		return nil, err
 	}
+	if prof, err = prof.withDefaults(); err != nil {
+		return nil, err
+	}
 	if lang == "" {
 		lang = "en"
 	} else if !validLang(lang) {
@@ -89,7 +92,7 @@ func newNegotiation(
 	n := &Negotiation{
 		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace)},
 		role:    role,
-		prof:    prof.withDefaults(),
+		prof:    prof,
 		limits:  lim,
 		local:   Header{Version: Version10, Lang: lang},
 		values:  make(map[any]any),

@@ -366,7 +366,7 @@ func TestUpgradeRestartsTheStream(t *testing.T) {
 	layer := func(conn net.Conn) (net.Conn, stream.Security, error) {
 		return conn, stream.Security{Version: 0x304}, nil
 	}
-	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure}
+	goal := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure, InsecureGoal: true}
 	feature := stream.Feature{
 		Name:    stream.Name{Space: "urn:test", Local: "layer"},
 		Forbids: stream.Secure,

@@ -1,5 +1,7 @@
 package stream
 
+import "fmt"
+
 // State is the set of facts that negotiation has established about a stream.
 type State uint8
 
@@ -43,9 +45,13 @@ type Profile struct {
 	// [NSClient].
 	ContentNS string
 	// Goal is the state that negotiation has to reach before stanzas may flow.
-	// In a Profile that is not zero, no Goal means just that: whoever sends a
-	// header may send stanzas.
+	// Zero means all of it: Secure, Authenticated and Bound. A Goal without
+	// Secure or without Authenticated is refused with [ErrOptions] unless
+	// InsecureGoal is set.
 	Goal State
+	// InsecureGoal permits any Goal, and then zero means none at all: whoever
+	// sends a header may send stanzas. For tests, and for loopback.
+	InsecureGoal bool
 }
 
 // C2S is the profile of a stream between a client and its server: TLS, SASL
@@ -58,15 +64,21 @@ func C2S() Profile {
 // conformance tools on loopback. Nothing protects such a stream, and whoever
 // is between the two sides can read and change it.
 func InsecureC2S() Profile {
-	return Profile{ContentNS: NSClient, Goal: Authenticated | Bound}
+	return Profile{ContentNS: NSClient, Goal: Authenticated | Bound, InsecureGoal: true}
 }
 
-func (p Profile) withDefaults() Profile {
-	if p == (Profile{}) {
-		return C2S()
-	}
+func (p Profile) withDefaults() (Profile, error) {
 	if p.ContentNS == "" {
 		p.ContentNS = NSClient
 	}
-	return p
+	if p.InsecureGoal {
+		return p, nil
+	}
+	if p.Goal == 0 {
+		p.Goal = C2S().Goal
+	}
+	if !p.Goal.Has(Secure | Authenticated) {
+		return p, fmt.Errorf("%w: a stream that need not be secure and authenticated takes InsecureGoal", ErrOptions)
+	}
+	return p, nil
 }

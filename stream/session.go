@@ -83,7 +83,7 @@ var (
 	ErrCloseTimeout = errors.New("stream: the peer did not close the stream in time")
 )
 
-// PanicError is the cause of a session whose handler panicked.
+// PanicError is wrapped by the cause of a session whose handler panicked.
 type PanicError struct {
 	// Value is what was given to panic, Stack the stack at that point.
 	Value any
@@ -153,7 +153,8 @@ func (s *Session) Header() Header { return s.header }
 
 // Counts returns how many stanzas the reader has handed on and how many were
 // queued for sending, both modulo 2³² (the counters of XEP-0198 §4 start from
-// these).
+// these). What one [Appender] appends counts as one stanza if it begins with
+// the start tag of one.
 func (s *Session) Counts() (in, out uint32) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()

@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// handlerGrace is how long Close waits for the peer's answer when it was
-// probably called by the very handler that keeps the reader from seeing it.
-const handlerGrace = 250 * time.Millisecond
+// How long Close waits when it was probably called by the very handler that
+// keeps the reader from seeing the peer's answer: for what is queued to be
+// written, and then for that answer. Together they are less than a second.
+const (
+	flushGrace   = 500 * time.Millisecond
+	handlerGrace = 250 * time.Millisecond
+)
 
 // Close closes the stream in good order (RFC 6120 §4.4): what is queued is
 // written, then the closing tag; the peer's last stanzas are still handed to
@@ -22,10 +26,10 @@ const handlerGrace = 250 * time.Millisecond
 // called from anywhere.
 //
 // From within the handler of [Session.Serve] it cannot wait for the peer, since
-// the reader waits for the handler. Close cannot tell who calls it, so while
-// any handler runs it returns nil a quarter of a second after everything was
-// written, and the rest happens after the handler has returned: wait for Done
-// to see the end of it.
+// the reader waits for the handler. Close cannot tell who calls it, so beside a
+// handler that keeps running it returns nil in less than a second, and half of
+// that is for what is queued to be written. The rest happens after the handler
+// has returned: wait for Done to see the end of it.
 func (s *Session) Close(ctx context.Context) error { return s.CloseError(ctx, nil) }
 
 // CloseError is Close with a stream error as the reason for the peer
@@ -58,15 +62,17 @@ func (s *Session) CloseError(ctx context.Context, reason *Error) error {
 
 // waitBriefly waits for the end of the session like somebody who may be the
 // handler that was running at the given time. It reports whether that still
-// runs although all that was queued is written.
+// runs.
 func (s *Session) waitBriefly(at uint64) bool {
+	timer := time.NewTimer(flushGrace)
+	defer timer.Stop()
 	select {
 	case <-s.out.flushed():
+	case <-timer.C:
 	case <-s.done:
 		return false
 	}
-	timer := time.NewTimer(handlerGrace)
-	defer timer.Stop()
+	timer.Reset(handlerGrace)
 	select {
 	case <-timer.C:
 		return s.handling.Load() == at

@@ -17,7 +17,7 @@ import (
 // authentication and resource binding behind STARTTLS.
 func Example() {
 	ctx := context.Background()
-	profile := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure}
+	profile := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure, InsecureGoal: true}
 	domain := jid.MustParse("im.example")
 
 	ca, err := xtls.NewDevCA() // for development only

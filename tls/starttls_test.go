@@ -20,7 +20,7 @@ import (
 )
 
 // secureOnly is a stream that is ready as soon as TLS is in place.
-var secureOnly = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure}
+var secureOnly = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure, InsecureGoal: true}
 
 // outcome is what one side of a stream came to.
 type outcome struct {

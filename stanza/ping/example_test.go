@@ -43,7 +43,7 @@ func Example() {
 // authentication.
 func inMemory(ctx context.Context) (client, server *stream.Session) {
 	a, b := memconn.Pipe()
-	profile := stream.Profile{ContentNS: stream.NSClient}
+	profile := stream.Profile{ContentNS: stream.NSClient, InsecureGoal: true}
 	domain := jid.MustParse("capulet.lit")
 	accepted := make(chan *stream.Session)
 	go func() {

@@ -17,7 +17,7 @@ import (
 func Example() {
 	ctx := context.Background()
 	domain := jid.MustParse("im.example")
-	profile := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated}
+	profile := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated, InsecureGoal: true}
 
 	accounts := new(sasl.MemoryStore)
 	if err := accounts.Set(ctx, "juliet", "r0m30myr0m30"); err != nil {

@@ -28,7 +28,7 @@ var (
 // Goals of streams that end with authentication.
 var (
 	secureProfile   = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Secure | stream.Authenticated}
-	insecureProfile = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated}
+	insecureProfile = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated, InsecureGoal: true}
 )
 
 // store holds juliet with the password "r0m30" and romeo with "jul13t".

@@ -24,7 +24,7 @@ var (
 	account = jid.MustParse("juliet@im.example")
 	balcony = jid.MustParse("juliet@im.example/balcony")
 	// profile is a stream that ends with binding, and where nothing protects it.
-	profile = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound}
+	profile = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound, InsecureGoal: true}
 )
 
 // trusted is an authentication that takes everybody for juliet.

@@ -1,0 +1,118 @@
+package stream
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+)
+
+// tracer runs the hooks of a [Trace]. It is never nil, its Trace never either.
+// Received items are traced by the reader, sent ones by whoever writes; each
+// direction has one goroutine at a time.
+type tracer struct {
+	hooks Trace
+
+	mu      sync.Mutex
+	secrets map[Name]bool
+
+	// sent cuts outgoing bytes into items again, so that secrets in them can
+	// be found. It runs only when XMLSent is set. Header is the stream header
+	// that it has read.
+	sent   scanner
+	header []byte
+}
+
+func newTracer(t *Trace) *tracer {
+	tr := &tracer{secrets: make(map[Name]bool)}
+	if t != nil {
+		tr.hooks = *t
+	}
+	return tr
+}
+
+// hide adds names of elements whose contents are secret.
+func (t *tracer) hide(names ...Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range names {
+		t.secrets[n] = true
+	}
+}
+
+// restart prepares for a new outgoing stream header. There are no limits: what
+// this side sends is bounded elsewhere.
+func (t *tracer) restart() {
+	t.sent.init(unlimited, false)
+	t.header = nil
+}
+
+// received traces an incoming item.
+func (t *tracer) received(kind itemKind, el *Element) {
+	if t.hooks.XMLReceived == nil {
+		return
+	}
+	if b := t.render(kind, el); b != nil {
+		t.hooks.XMLReceived(b)
+	}
+}
+
+// unreadable traces n incoming bytes that are no item. There may be secrets in
+// them.
+func (t *tracer) unreadable(n int) {
+	if t.hooks.XMLReceived != nil {
+		t.hooks.XMLReceived(unparsed(n))
+	}
+}
+
+func unparsed(n int) []byte { return fmt.Appendf(nil, "[%d bytes that do not parse]", n) }
+
+// wrote traces outgoing bytes: whole items only.
+func (t *tracer) wrote(b []byte) {
+	if t.hooks.XMLSent == nil || len(b) == 0 {
+		return
+	}
+	t.feed(b)
+	for {
+		kind, el, err := t.sent.next()
+		if err == errNeedMore && t.sent.buffered() == 0 {
+			t.sent.release()
+			return
+		}
+		if err != nil {
+			// Malformed, or not whole. What comes next stands on its own again.
+			t.hooks.XMLSent(unparsed(t.sent.buffered()))
+			t.sent = scanner{}
+			t.sent.init(unlimited, false)
+			t.feed(t.header)
+			t.sent.next()
+			return
+		}
+		if kind == itemHeader {
+			t.header = bytes.Clone(el.Raw())
+		}
+		if out := t.render(kind, el); out != nil {
+			t.hooks.XMLSent(out)
+		}
+	}
+}
+
+func (t *tracer) feed(b []byte) {
+	copy(t.sent.space(len(b)), b)
+	t.sent.filled(len(b))
+}
+
+// render returns the raw XML of an item with secrets replaced, or nil for
+// white space.
+func (t *tracer) render(kind itemKind, el *Element) []byte {
+	switch kind {
+	case itemHeader:
+		return el.Raw()
+	case itemEnd:
+		return []byte(closingTag)
+	case itemElement:
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.redact(el)
+	}
+	return nil
+}
