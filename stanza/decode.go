@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -35,7 +36,7 @@ func Decode(el *stream.Element) (Stanza, error) {
 }
 
 func notStanza(el *stream.Element, want string) error {
-	return fmt.Errorf("%w: %s is not a %s", ErrNotStanza, quoteCapped(el.Name().String(), errorPartBytes), want)
+	return fmt.Errorf("%w: %s is not a %s", ErrNotStanza, quote.ASCII(el.Name().String(), errorPartBytes), want)
 }
 
 // maxTexts is how many languages of one text are kept. The sender has no use

@@ -2,10 +2,9 @@ package stanza
 
 import (
 	"errors"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -67,19 +66,19 @@ func (e *Error) Error() string {
 	if c := string(e.Condition); e.Condition.Known() {
 		s += c
 	} else {
-		s += quoteCapped(c, errorPartBytes)
+		s += quote.ASCII(c, errorPartBytes)
 	}
 	if e.Type != "" && e.Type != e.Condition.Type() {
-		s += " (" + quoteCapped(string(e.Type), errorPartBytes) + ")"
+		s += " (" + quote.ASCII(string(e.Type), errorPartBytes) + ")"
 	}
 	if !e.By.IsZero() {
-		s += " by " + quoteCapped(e.By.String(), errorPartBytes)
+		s += " by " + quote.ASCII(e.By.String(), errorPartBytes)
 	}
 	if e.URI != "" {
-		s += " " + quoteCapped(e.URI, errorPartBytes)
+		s += " " + quote.ASCII(e.URI, errorPartBytes)
 	}
 	if e.Text != "" {
-		s += ": " + quoteCapped(e.Text, errorPartBytes)
+		s += ": " + quote.ASCII(e.Text, errorPartBytes)
 	}
 	if e.Cause != nil {
 		s += ": " + e.Cause.Error()
@@ -88,23 +87,6 @@ func (e *Error) Error() string {
 		s = strings.ToValidUTF8(s[:errorBytes-len("…")], "") + "…"
 	}
 	return s
-}
-
-// quoteCapped returns s as a quoted Go string in ASCII that is about limit bytes
-// long at most. Control characters, escape sequences and line ends come out
-// escaped.
-func quoteCapped(s string, limit int) string {
-	q := []byte{'"'}
-	for len(s) > 0 {
-		_, size := utf8.DecodeRuneInString(s)
-		c := strconv.QuoteToASCII(s[:size])
-		if len(q)+len(c) > limit {
-			return string(q) + `"…`
-		}
-		q = append(q, c[1:len(c)-1]...)
-		s = s[size:]
-	}
-	return string(q) + `"`
 }
 
 // Is reports whether target is the condition of e.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 )
 
@@ -165,7 +166,7 @@ func (n *Negotiation) checkAddresses(h Header, domains []jid.JID) *Error {
 		}
 	}
 	if !slices.Contains(domains, to) {
-		return newError(HostUnknown, "%s is not served here", quoteCapped(to.String(), 128))
+		return newError(HostUnknown, "%s is not served here", quote.ASCII(to.String(), 128))
 	}
 	if n.state.Has(Authenticated) {
 		// Whoever proved an identity in one domain has proved nothing in
@@ -234,5 +235,5 @@ func (n *Negotiation) unclaimed(el *Element) *Error {
 	}
 	// RFC 6120 §4.3.5, §4.9.3.12: neither stanzas nor anything else before
 	// authentication and binding are done.
-	return newError(NotAuthorized, "%s before the stream is negotiated", quoteCapped(el.Name().String(), 128))
+	return newError(NotAuthorized, "%s before the stream is negotiated", quote.ASCII(el.Name().String(), 128))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // AppendXML appends the element so that it means the same wherever it is put:
@@ -95,7 +97,7 @@ func (a *AttrSet) check(others []AttrSet) error {
 	switch {
 	case a.Name.Space == NSXML && a.Name.Local == "lang":
 	case a.Name.Space != "" || !validName(a.Name.Local) || a.Name.Local == "xmlns":
-		return fmt.Errorf("stream: attribute %s cannot be set", quoteCapped(a.Name.String(), 128))
+		return fmt.Errorf("stream: attribute %s cannot be set", quote.ASCII(a.Name.String(), 128))
 	}
 	for i := range others {
 		if others[i].Name == a.Name {

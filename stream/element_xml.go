@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // ErrDepth is returned for an element nested too deep to be decoded into a
@@ -87,7 +89,7 @@ func (e *Element) Unmarshal(v any) error {
 	r := e.TokenReader()
 	defer r.Close()
 	if err := xml.NewTokenDecoder(r).Decode(v); err != nil {
-		return fmt.Errorf("stream: decoding %s: %w", quoteCapped(e.name.Local, 64), err)
+		return fmt.Errorf("stream: decoding %s: %w", quote.ASCII(e.name.Local, 64), err)
 	}
 	return nil
 }

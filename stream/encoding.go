@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/html/charset"
 	"golang.org/x/text/transform"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // isUTF8Label reports whether an encoding label means UTF-8, according to the
@@ -52,7 +54,7 @@ func legacyDecoder(label string) (transform.Transformer, error) {
 	enc, name := charset.Lookup(label)
 	switch {
 	case enc == nil || name == "replacement":
-		return nil, fmt.Errorf("%w: %s", ErrEncoding, quoteCapped(label, 64))
+		return nil, fmt.Errorf("%w: %s", ErrEncoding, quote.ASCII(label, 64))
 	case name == "utf-8":
 		return transform.Nop, nil
 	}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"unicode/utf8"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // Condition is a defined stream error condition (RFC 6120 §4.9.3). It is an
@@ -94,10 +94,10 @@ func (e *Error) Error() string {
 	}
 	s += string(e.Condition)
 	if e.OtherHost != "" {
-		s += " " + quoteCapped(e.OtherHost, 256)
+		s += " " + quote.ASCII(e.OtherHost, 256)
 	}
 	if e.Text != "" {
-		s += ": " + quoteCapped(e.Text, 512)
+		s += ": " + quote.ASCII(e.Text, 512)
 	}
 	if e.Cause != nil {
 		s += ": " + e.Cause.Error()
@@ -118,26 +118,6 @@ func (e *Error) Unwrap() error { return e.Cause }
 // peer's: callers quote what they put into it from the wire.
 func newError(c Condition, format string, args ...any) *Error {
 	return &Error{Condition: c, Text: fmt.Sprintf(format, args...)}
-}
-
-// quoteCapped returns s quoted as a Go string, cut so that the result has about
-// limit bytes. Control characters, escape sequences and line ends come out
-// escaped.
-func quoteCapped(s string, limit int) string {
-	out := make([]byte, 1, min(len(s), limit)+8)
-	out[0] = '"'
-	for s != "" {
-		_, n := utf8.DecodeRuneInString(s)
-		before := len(out)
-		// Without the quotation mark that it begins with.
-		out = append(out[:before], strconv.QuoteToASCII(s[:n])[1:]...)
-		out = out[:len(out)-1] // and the one at its end
-		if len(out) > limit+1 {
-			return string(append(out[:before], `"…`...))
-		}
-		s = s[n:]
-	}
-	return string(append(out, '"'))
 }
 
 // contextError returns why ctx has ended: an error that matches both the error

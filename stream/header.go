@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"strings"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 )
 
@@ -62,16 +63,16 @@ func checkRoot(el *Element, content, defaultNS string) *Error {
 	switch {
 	case name.Local != "stream":
 		// §4.9.3.1: not a stream at all.
-		return newError(BadFormat, "the root element is %s", quoteCapped(name.Local, 64))
+		return newError(BadFormat, "the root element is %s", quote.ASCII(name.Local, 64))
 	case name.Space != NSStream:
 		// §4.9.3.10.
-		return newError(InvalidNamespace, "the stream namespace is %s", quoteCapped(name.Space, 128))
+		return newError(InvalidNamespace, "the stream namespace is %s", quote.ASCII(name.Space, 128))
 	case el.Prefix() != "stream":
 		// §4.8.5 permits to accept this one prefix only, and older peers do.
-		return newError(BadNamespacePrefix, "the stream namespace has the prefix %s", quoteCapped(el.Prefix(), 64))
+		return newError(BadNamespacePrefix, "the stream namespace has the prefix %s", quote.ASCII(el.Prefix(), 64))
 	case defaultNS != content:
 		// §4.8.2, §4.9.3.10.
-		return newError(InvalidNamespace, "the content namespace is %s", quoteCapped(defaultNS, 128))
+		return newError(InvalidNamespace, "the content namespace is %s", quote.ASCII(defaultNS, 128))
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func parseHeader(el *Element) (Header, *Error) {
 	}
 	if v, ok := el.AttrBytes("version"); ok {
 		if h.Version, ok = parseVersion(string(v)); !ok {
-			return h, newError(UnsupportedVersion, "version %s", quoteCapped(string(v), 32))
+			return h, newError(UnsupportedVersion, "version %s", quote.ASCII(string(v), 32))
 		}
 	}
 	// §4.7.5 rule 4: no version means 0.9, and before 1.0 there is neither TLS

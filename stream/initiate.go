@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 )
 
@@ -87,7 +88,7 @@ func newNegotiation(
 	if lang == "" {
 		lang = "en"
 	} else if !validLang(lang) {
-		return nil, fmt.Errorf("%w: Lang is %s, which is no language tag", ErrOptions, quoteCapped(lang, 64))
+		return nil, fmt.Errorf("%w: Lang is %s, which is no language tag", ErrOptions, quote.ASCII(lang, 64))
 	}
 	n := &Negotiation{
 		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace)},
@@ -165,7 +166,7 @@ func (n *Negotiation) open(ctx context.Context) error {
 		n.trace.hooks.HeaderReceived(h)
 	}
 	if bad == nil && !h.From.IsZero() && h.From != n.domain {
-		bad = newError(InvalidFrom, "asked for %s, answered by %s", n.domain, quoteCapped(h.From.String(), 128))
+		bad = newError(InvalidFrom, "asked for %s, answered by %s", n.domain, quote.ASCII(h.From.String(), 128))
 	}
 	// A peer that is about to refuse us may have an odd header; its error says
 	// more than ours (RFC 6120 §4.9.1.3).
@@ -179,7 +180,7 @@ func (n *Negotiation) open(ctx context.Context) error {
 	case err != nil:
 		return err
 	case el.Name() != Name{NSStream, "features"}:
-		return newError(BadFormat, "stream features were expected, not %s", quoteCapped(el.Name().String(), 128))
+		return newError(BadFormat, "stream features were expected, not %s", quote.ASCII(el.Name().String(), 128))
 	}
 	n.features = el.Clone()
 	if n.trace.hooks.FeaturesReceived != nil {
@@ -222,7 +223,7 @@ func (n *Negotiation) settled() error {
 		if _, required := c.Child(Name{name.Space, "required"}); required {
 			return &Error{
 				Condition: UnsupportedFeature,
-				Text:      "cannot negotiate " + quoteCapped(name.String(), 128),
+				Text:      "cannot negotiate " + quote.ASCII(name.String(), 128),
 				Cause:     ErrNoProgress,
 			}
 		}

@@ -44,6 +44,7 @@ type outbox struct {
 	shut    bool          // the closing tag is queued
 	reason  *Error        // the stream error queued before it, or nil
 	err     error         // why nothing can be sent any more
+	broken  bool          // a write failed: nothing is written any more
 }
 
 // buffers are pooled across sessions: a session that has just fallen silent
@@ -181,7 +182,7 @@ func (o *outbox) appendLocked(b []byte, r *Receipt) {
 		r.end = o.queued
 		o.waiting = append(o.waiting, r)
 	}
-	if !o.writing {
+	if !o.writing && !o.broken {
 		o.writing = true
 		// Owner: the outbox. Stops when the buffer is empty or a write fails.
 		// Joined through flushed.
@@ -195,7 +196,7 @@ func (o *outbox) write() {
 	for {
 		o.mu.Lock()
 		buf, unused := o.buf, o.spare
-		over := buf == nil || o.err != nil
+		over := buf == nil || o.err != nil || o.broken
 		o.buf, o.spare = nil, written
 		if over {
 			o.spare = nil
@@ -219,6 +220,9 @@ func (o *outbox) write() {
 		err := o.transmit(*buf)
 		*buf, written = (*buf)[:0], buf
 		if err != nil {
+			o.mu.Lock()
+			o.broken = true
+			o.mu.Unlock()
 			o.failed(fmt.Errorf("stream: write: %w", err))
 		}
 	}

@@ -119,7 +119,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 	}
 	s.sc.setLimits(n.limits)
 	s.sc.release()
-	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.end)
+	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.writeFailed)
 	s.told.Add(1)
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -94,4 +95,16 @@ func (s *Session) outcome() error {
 		return nil
 	}
 	return s.Err()
+}
+
+// writeFailed is called by the writer when the transport takes nothing any more.
+// The peer may have said why before it went away, with a stream error or its
+// closing tag, and that is a better cause: the reader has a moment to come
+// across it. A peer that just does not read has said nothing.
+func (s *Session) writeFailed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || s.reader.Load() == readerNone {
+		s.end(err)
+		return
+	}
+	time.AfterFunc(lingerTime, func() { s.end(err) })
 }

@@ -3,6 +3,7 @@ package stream_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -296,5 +297,52 @@ func TestCloseInAHandlerWhenThePeerDoesNotRead(t *testing.T) {
 		}), stream.ErrCloseTimeout)
 		require.Less(t, took, time.Second)
 		require.Equal(t, 3*time.Second, time.Since(start))
+	})
+}
+
+// A peer that says why and goes away at once is heard even when our own write
+// fails first.
+func TestCauseOfThePeerBeatsABrokenPipe(t *testing.T) {
+	for name, c := range map[string]struct {
+		words string
+		want  error
+	}{
+		"closing tag":  {"</stream:stream>", stream.ErrPeerClosed},
+		"stream error": {"<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>", stream.Conflict},
+		"nothing":      {"", stream.ErrTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachSide(t, func(t *testing.T, s *stream.Session, peer net.Conn) {
+				release := make(chan struct{})
+				_, err := peer.Write([]byte("<message/>" + c.words))
+				require.NoError(t, err)
+				result := make(chan error, 1)
+				go func() {
+					result <- s.Serve(func(*stream.Element) error { <-release; return nil })
+				}()
+				synctest.Wait()
+				peer.Close()
+				require.NoError(t, s.Send(t.Context(), raw("<presence/>")))
+				synctest.Wait() // the write has failed, the reader has not read on
+				require.NoError(t, s.Err())
+				close(release)
+				<-result
+				require.ErrorIs(t, s.Err(), c.want)
+			})
+		})
+	}
+	t.Run("a reader that never gets there", func(t *testing.T) {
+		eachSide(t, func(t *testing.T, s *stream.Session, peer net.Conn) {
+			release := make(chan struct{})
+			_, err := peer.Write([]byte("<message/>"))
+			require.NoError(t, err)
+			go s.Serve(func(*stream.Element) error { <-release; return nil })
+			synctest.Wait()
+			peer.Close()
+			require.NoError(t, s.Send(t.Context(), raw("<presence/>")))
+			<-s.Done()
+			require.ErrorIs(t, s.Err(), io.ErrClosedPipe)
+			close(release)
+		})
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"runtime/debug"
 	"time"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // Serve runs the session's reader in the calling goroutine until the stream is
@@ -95,7 +97,7 @@ func (s *Session) element(el *Element, handle func(*Element) error) error {
 		return s.call(el, func(el *Element) error { return fn(s, el) })
 	}
 	// §4.9.3.24: nothing else is known here.
-	return newError(UnsupportedStanzaType, "%s", quoteCapped(name.String(), 128))
+	return newError(UnsupportedStanzaType, "%s", quote.ASCII(name.String(), 128))
 }
 
 // call runs a handler. Its panic becomes an error, and an error that is not
@@ -187,13 +189,14 @@ func (s *Session) flushAndLinger(limit time.Duration) bool {
 // peerClosed answers the peer's closing tag, or takes it as the answer to ours
 // (RFC 6120 §4.4).
 func (s *Session) peerClosed() {
-	answered := s.finishOut(nil)
+	ours, _ := s.out.lastWords()
+	s.finishOut(nil)
 	flushed := s.flushAndLinger(s.closeTimeout)
 	_, reason := s.out.lastWords()
 	switch {
 	case !flushed:
 		s.end(ErrCloseTimeout)
-	case answered:
+	case !ours:
 		s.end(ErrPeerClosed)
 	case reason != nil:
 		s.end(reason)

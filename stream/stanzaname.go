@@ -1,5 +1,7 @@
 package stream
 
+import "stanzakit.dev/xmpp/internal/quote"
+
 // Each element directly below the stream element is one of a few things. The
 // rules that tell them apart are the same on both sides.
 
@@ -24,12 +26,12 @@ func checkContentNS(el *Element, prof Profile) *Error {
 	switch {
 	case name.Space == prof.ContentNS && el.Prefix() != "":
 		// RFC 6120 §4.8.5.
-		return newError(BadNamespacePrefix, "%s has a prefix", quoteCapped(name.Local, 64))
+		return newError(BadNamespacePrefix, "%s has a prefix", quote.ASCII(name.Local, 64))
 	case name.Space == prof.ContentNS:
 		return nil
 	case name.Space == "", name.Space == NSClient, name.Space == NSServer:
 		// §4.9.3.10: the content namespace of another kind of stream, or none.
-		return newError(InvalidNamespace, "%s is in the namespace %s", quoteCapped(name.Local, 64), quoteCapped(name.Space, 64))
+		return newError(InvalidNamespace, "%s is in the namespace %s", quote.ASCII(name.Local, 64), quote.ASCII(name.Space, 64))
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // Writer builds XML by appending to a slice. Names are checked and text is
@@ -103,7 +105,7 @@ func (w *Writer) Start(name Name) {
 		return
 	}
 	if !validName(name.Local) {
-		w.fail(fmt.Errorf("%w: element %s", ErrName, quoteCapped(name.Local, 64)))
+		w.fail(fmt.Errorf("%w: element %s", ErrName, quote.ASCII(name.Local, 64)))
 		return
 	}
 	w.closeTag()
@@ -157,7 +159,7 @@ func (w *Writer) escaped(value string) {
 // last and comes before anything inside it. An empty value is written.
 func (w *Writer) Attr(local, value string) {
 	if !validName(local) || local == "xmlns" {
-		w.fail(fmt.Errorf("%w: attribute %s", ErrName, quoteCapped(local, 64)))
+		w.fail(fmt.Errorf("%w: attribute %s", ErrName, quote.ASCII(local, 64)))
 	}
 	w.attr("", local, value)
 }
@@ -177,7 +179,7 @@ func (w *Writer) AttrNS(name Name, text string) {
 		return
 	}
 	if !validName(name.Local) {
-		w.fail(fmt.Errorf("%w: attribute %s", ErrName, quoteCapped(name.Local, 64)))
+		w.fail(fmt.Errorf("%w: attribute %s", ErrName, quote.ASCII(name.Local, 64)))
 	}
 	if name.Space == NSXML {
 		w.attr("xml", name.Local, text)
@@ -237,7 +239,7 @@ func (w *Writer) attr(prefix, local, value string) {
 	// quotation mark around it, and nothing else is.
 	hash := uint64(1) << ((uint(local[0]) + uint(local[len(local)-1])*7 + uint(len(local))) % 64)
 	if w.seen&hash != 0 && bytes.Contains(w.buf[w.attrs:at], w.buf[at:]) {
-		w.fail(fmt.Errorf("%w: attribute %s written twice", ErrUnbalanced, quoteCapped(local, 64)))
+		w.fail(fmt.Errorf("%w: attribute %s written twice", ErrUnbalanced, quote.ASCII(local, 64)))
 		return
 	}
 	w.seen |= hash

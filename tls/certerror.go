@@ -3,9 +3,9 @@ package tls
 import (
 	"crypto/x509"
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"stanzakit.dev/xmpp/internal/quote"
 )
 
 // Reason is why a certificate was not accepted. It is an error itself, so that
@@ -49,11 +49,11 @@ type CertificateError struct {
 // Error describes the error in at most about a thousand bytes; what comes from
 // the certificate is quoted.
 func (e *CertificateError) Error() string {
-	s := "xmpp/tls: " + string(e.Reason) + " " + quote(e.Domain, 256)
+	s := "xmpp/tls: " + string(e.Reason) + " " + quote.ASCII(e.Domain, 256)
 	if e.Reason != NameMismatch {
-		s = "xmpp/tls: " + string(e.Reason) + " for " + quote(e.Domain, 256)
+		s = "xmpp/tls: " + string(e.Reason) + " for " + quote.ASCII(e.Domain, 256)
 		if e.Cause != nil {
-			s += ": " + quote(e.Cause.Error(), 512)
+			s += ": " + quote.ASCII(e.Cause.Error(), 512)
 		}
 		return s
 	}
@@ -65,7 +65,7 @@ func (e *CertificateError) Error() string {
 		return s + ": it presents no name"
 	}
 	for i, n := range names {
-		names[i] = quote(n, 64)
+		names[i] = quote.ASCII(n, 64)
 	}
 	s += ": it presents " + strings.Join(names, ", ")
 	if more := identityCount(e.Chain[0]) - len(names); more > 0 {
@@ -82,20 +82,3 @@ func (e *CertificateError) Is(target error) bool {
 
 // Unwrap returns the cause.
 func (e *CertificateError) Unwrap() error { return e.Cause }
-
-// quote returns s quoted as a Go string in ASCII, cut so that it takes about
-// limit bytes.
-func quote(s string, limit int) string {
-	out := []byte{'"'}
-	for s != "" {
-		_, size := utf8.DecodeRuneInString(s)
-		escaped := strconv.QuoteToASCII(s[:size])
-		escaped = escaped[1 : len(escaped)-1]
-		if len(out)+len(escaped) > limit {
-			return string(out) + `"…`
-		}
-		out = append(out, escaped...)
-		s = s[size:]
-	}
-	return string(append(out, '"'))
-}

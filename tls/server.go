@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -124,7 +125,7 @@ func choose(hello *tls.ClientHelloInfo, certs []tls.Certificate, get func(*tls.C
 		}
 	}
 	if len(certs) == 0 {
-		return nil, fmt.Errorf("%w: no certificate for %s", ErrConfig, quote(hello.ServerName, 256))
+		return nil, fmt.Errorf("%w: no certificate for %s", ErrConfig, quote.ASCII(hello.ServerName, 256))
 	}
 	for _, host := range []string{hello.ServerName, ""} {
 		h := *hello

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -79,7 +80,7 @@ func initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element,
 	case answer.Name() == nameFailure:
 		return none, ErrRefused
 	case answer.Name() != nameProceed:
-		return none, stream.Abort(fmt.Errorf("%w: %s", ErrUnexpected, quote(answer.Name().String(), 256)))
+		return none, stream.Abort(fmt.Errorf("%w: %s", ErrUnexpected, quote.ASCII(answer.Name().String(), 256)))
 	}
 	// RFC 6120 §5.4.2.3: TLS begins right after the '>' of <proceed/>.
 	if err := n.Upgrade(func(conn net.Conn) (net.Conn, stream.Security, error) {

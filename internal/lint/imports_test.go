@@ -50,6 +50,7 @@ var layers = map[string][]string{
 	"internal/interop":         {}, // the tests of it are external
 	"internal/lint":            {},
 	"internal/memconn":         {},
+	"internal/quote":           {},
 	"jid/internal/confusables": {}, // a generator
 }
 

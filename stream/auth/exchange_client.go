@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/sasl"
-	"stanzakit.dev/xmpp/stream"
 )
 
 // ErrProtocol is wrapped by errors of the client about a server that breaks the rules of the exchange: an element out of turn, data that is not
@@ -45,7 +44,7 @@ func (x *clientExchange) start(ctx context.Context) (frame, error) {
 // next takes the server's answer.
 func (x *clientExchange) next(ctx context.Context, f frame) clientStep {
 	if x.over {
-		return violation("%s after the handshake", quote(f.name))
+		return violation("%s after the handshake", quote.ASCII(f.name.String(), 128))
 	}
 	var step clientStep
 	switch {
@@ -58,7 +57,7 @@ func (x *clientExchange) next(ctx context.Context, f frame) clientStep {
 	case f.kind == frameSuccess:
 		step = x.success(ctx, f)
 	default:
-		step = violation("unexpected element %s", quote(f.name))
+		step = violation("unexpected element %s", quote.ASCII(f.name.String(), 128))
 	}
 	x.over = step.done || step.err != nil
 	return step
@@ -114,13 +113,4 @@ func (x *clientExchange) abort(step clientStep, answered frame) clientStep {
 func violation(format string, args ...any) clientStep {
 	err := fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
 	return clientStep{err: &sasl.Error{Condition: sasl.Aborted, Err: err}}
-}
-
-// quote makes the name of a peer's element fit for an error text.
-func quote(n stream.Name) string {
-	s := n.String()
-	if len(s) > 128 {
-		s = s[:128]
-	}
-	return strconv.QuoteToASCII(s)
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"strconv"
 	"strings"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -91,10 +91,10 @@ func writeRequest(w *stream.Writer, id, resource string) {
 // parseResult reads the answer to the request with this id, on a stream with domain for account, which is zero if not known.
 func parseResult(el *stream.Element, id string, domain, account jid.JID) (jid.JID, error) {
 	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) {
-		return jid.JID{}, violation("answered with %s", quote(el.Name().String()))
+		return jid.JID{}, violation("answered with %s", quote.ASCII(el.Name().String(), 128))
 	}
 	if got := el.Attr("id"); got != id {
-		return jid.JID{}, violation("answer to another request, %s", quote(got))
+		return jid.JID{}, violation("answer to another request, %s", quote.ASCII(got, 128))
 	}
 	from, err := el.From()
 	if err != nil {
@@ -103,11 +103,11 @@ func parseResult(el *stream.Element, id string, domain, account jid.JID) (jid.JI
 	if typ := el.Attr("type"); typ == "error" {
 		// RFC 6120 §8.1.2.1: without a from it is from the account; servers also say that it is from them.
 		if !from.IsZero() && from != domain && from != account {
-			return jid.JID{}, violation("answered by %s", quote(from.String()))
+			return jid.JID{}, violation("answered by %s", quote.ASCII(from.String(), 128))
 		}
 		return jid.JID{}, parseError(el)
 	} else if typ != "result" {
-		return jid.JID{}, violation("answer of type %s", quote(typ))
+		return jid.JID{}, violation("answer of type %s", quote.ASCII(typ, 128))
 	}
 	bound, err := resultJID(el)
 	if err != nil {
@@ -115,13 +115,13 @@ func parseResult(el *stream.Element, id string, domain, account jid.JID) (jid.JI
 	}
 	switch {
 	case !bound.IsFull() || bound.Local() == "":
-		return jid.JID{}, violation("bound %s, which is no full address", quote(bound.String()))
+		return jid.JID{}, violation("bound %s, which is no full address", quote.ASCII(bound.String(), 128))
 	// RFC 6120 §7.6.1: the address is as determined by the server; a server may know the account by another name than the one that
 	// was used to log in. That it is in another domain is not for this server to say.
 	case bound.Domain() != domain.Domain():
-		return jid.JID{}, violation("bound %s, which is not in %s", quote(bound.String()), domain)
+		return jid.JID{}, violation("bound %s, which is not in %s", quote.ASCII(bound.String(), 128), domain)
 	case !from.IsZero() && from != domain && from != bound && from != bound.Bare() && from != account:
-		return jid.JID{}, violation("answered by %s", quote(from.String()))
+		return jid.JID{}, violation("answered by %s", quote.ASCII(from.String(), 128))
 	}
 	return bound, nil
 }
@@ -146,6 +146,3 @@ func resultJID(iq *stream.Element) (jid.JID, error) {
 func violation(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
 }
-
-// quote makes data of the peer fit for an error text.
-func quote(s string) string { return strconv.QuoteToASCII(capped(s, 128)) }
