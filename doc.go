@@ -38,5 +38,6 @@
 //
 // What the Server does not do yet: rosters and subscriptions, messages to those
 // who are offline, federation with other servers. Presence goes where it is
-// addressed, and to the other resources of the account.
+// addressed, and to the resources of the sender's own account; those who were
+// sent presence directly are told when the sender goes.
 package xmpp
