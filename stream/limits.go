@@ -54,10 +54,16 @@ var ErrLimits = errors.New("stream: unusable limits")
 // withDefaults returns a copy of l, which may be nil, with every zero field
 // replaced by its default.
 func (l *Limits) withDefaults() (Limits, error) {
-	var out Limits
-	if l != nil {
-		out = *l
+	if l == nil {
+		return standardLimits, nil
 	}
+	return l.complete()
+}
+
+var standardLimits, _ = (&Limits{}).complete()
+
+func (l *Limits) complete() (Limits, error) {
+	out := *l
 	for _, f := range []struct {
 		name     string
 		v        *int
