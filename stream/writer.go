@@ -137,11 +137,11 @@ func (w *Writer) declare(prefix, space string) {
 		w.fail(fmt.Errorf("%w: namespace %s is reserved", ErrName, space))
 		return
 	}
-	w.buf = append(w.buf, " xmlns"...)
-	if prefix != "" {
-		w.buf = append(append(w.buf, ':'), prefix...)
+	if prefix == "" {
+		w.buf = append(w.buf, " xmlns='"...)
+	} else {
+		w.buf = append(append(append(w.buf, " xmlns:"...), prefix...), "='"...)
 	}
-	w.buf = append(w.buf, "='"...)
 	w.escaped(space)
 	w.buf = append(w.buf, '\'')
 }
