@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -27,7 +28,7 @@ type Client struct {
 	JID jid.JID
 
 	// Password is the account's password. Empty means that Auth says where to get
-	// it or how to do without.
+	// it or how to do without. Printing or logging a Client shows it.
 	Password string
 
 	// Addr is a host and port to connect to instead of what the DNS says about
@@ -65,17 +66,25 @@ type Client struct {
 
 	// Timeout bounds the negotiation, from the first byte to the bound
 	// resource. Zero means 30 seconds. Finding the server and connecting is
-	// bounded by the context alone.
+	// bounded by the context and by the Timeout of Dial, one minute unless set.
 	Timeout time.Duration
 
 	// Trace observes the stream; nil observes nothing.
 	Trace *stream.Trace
 
-	// InsecureAllowPlaintext connects without TLS, for load generators and tests
-	// on loopback. Whoever is between client and server can then read and
-	// change everything.
-	InsecureAllowPlaintext bool
+	// InsecureWithoutTLS connects without TLS, also where the server offers
+	// it, for load generators and tests on loopback. Whoever is between client
+	// and server can then read and change everything.
+	InsecureWithoutTLS bool
 }
+
+// Format prints the client without its password, whatever the verb.
+func (c Client) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "xmpp.Client{JID:%q Addr:%q}", c.JID, c.Addr)
+}
+
+// LogValue is what log/slog shows of the client.
+func (c Client) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // ErrClient is wrapped by errors about a Client whose fields cannot be used.
 var ErrClient = errors.New("xmpp: unusable client")
@@ -86,7 +95,8 @@ var ErrClient = errors.New("xmpp: unusable client")
 //
 // ctx bounds everything up to then; cancelling it later has no effect. Errors
 // tell what went wrong by type: *dial.Error, *tls.CertificateError, *sasl.Error,
-// *stream.Error, *bind.Error.
+// *stream.Error, *bind.Error. One that wraps [ErrClient] says that a field of the
+// Client cannot be used, and that nothing was tried.
 func (c *Client) Connect(ctx context.Context) (*stanza.Conn, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -159,7 +169,7 @@ func (c *Client) options() *stream.InitiateOptions {
 		Timeout: c.Timeout,
 		Trace:   c.Trace,
 	}
-	if c.InsecureAllowPlaintext {
+	if c.InsecureWithoutTLS {
 		o.Profile = stream.InsecureC2S()
 		a.InsecureWithoutTLS = true
 	} else {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,7 +274,7 @@ func TestInsecureAllowPlaintext(t *testing.T) {
 			})
 			account := s.AddAccount(t, "juliet", "secret")
 			c := s.Client(account, "secret")
-			c.InsecureAllowPlaintext = true
+			c.InsecureWithoutTLS = true
 			conn, err := c.Connect(t.Context())
 			require.NoError(t, err)
 			sec := conn.Session().Security()
@@ -283,7 +286,7 @@ func TestInsecureAllowPlaintext(t *testing.T) {
 			require.NotContains(t, features, "PLAIN</", "the password itself is not asked for in the clear")
 			require.NotContains(t, features, "<required/>")
 
-			c.InsecureAllowPlaintext = false
+			c.InsecureWithoutTLS = false
 			conn, err = c.Connect(t.Context())
 			if !withTLS {
 				require.ErrorIs(t, err, xtls.ErrNotOffered)
@@ -298,7 +301,7 @@ func TestInsecureAllowPlaintext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
 		c := s.Client(s.AddAccount(t, "juliet", "secret"), "secret")
-		c.InsecureAllowPlaintext = true
+		c.InsecureWithoutTLS = true
 		_, err := c.Connect(t.Context())
 		require.ErrorIs(t, err, stream.ErrNoProgress, "the server insists")
 	})
@@ -391,4 +394,19 @@ func TestClientFields(t *testing.T) {
 		_, err = c.Connect(t.Context())
 		require.ErrorIs(t, err, stream.ErrLimits)
 	})
+}
+
+// No way of printing a client shows its password.
+func TestClientDoesNotPrintItsPassword(t *testing.T) {
+	c := xmpp.Client{JID: jid.MustParse("juliet@im.example"), Password: "hunter2", Auth: &auth.ClientOptions{Password: "hunter2"}}
+	var logged strings.Builder
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "client", c, "pointer", &c, "options", *c.Auth)
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "client", c, "pointer", &c, "options", *c.Auth)
+	for _, s := range []string{
+		fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprintf("%v %+v %#v", &c, &c, &c), logged.String(),
+		fmt.Sprintf("%+v", struct{ C *xmpp.Client }{&c}), fmt.Sprintf("%#v", *c.Auth),
+	} {
+		require.NotContains(t, s, "hunter2")
+	}
+	require.Contains(t, fmt.Sprint(c), "juliet@im.example")
 }

@@ -34,10 +34,16 @@
 // a certificate that names the domain; the password is proved, not sent, and the
 // proof is bound to the connection whenever both sides can; what a peer can make
 // this side hold is bounded. Options that weaken any of this begin with
-// Insecure.
+// Insecure, but for AllowPlain of package auth, which hands the password to the
+// server inside TLS. Both are off.
+//
+// What the Client does not do: connect again when a connection is lost (RFC 6120
+// §3.3), notice that the peer is silent (§4.6), follow see-other-host.
 //
 // What the Server does not do yet: rosters and subscriptions, messages to those
-// who are offline, federation with other servers. Presence goes where it is
-// addressed, and to the resources of the sender's own account; those who were
-// sent presence directly are told when the sender goes.
+// who are offline, federation with other servers, ending sessions that are
+// silent, limits on the rate of logins or stanzas, a hook for what one client
+// sends another. Presence goes where it is addressed, and to the resources of
+// the sender's own account; those who were sent presence directly are told when
+// the sender goes.
 package xmpp

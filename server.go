@@ -26,8 +26,9 @@ import (
 // stream.Accept and the features.
 //
 // Set the fields before the first call of Serve or ServeConn and leave them
-// alone afterwards. Domains, Accounts and TLS are required. A Server is safe
-// for concurrent use and must not be copied.
+// alone afterwards. Domains, Accounts and, unless InsecureAllowPlaintext is set,
+// TLS are required; without them Serve and ServeConn fail with an error that
+// wraps [ErrServer]. A Server is safe for concurrent use and must not be copied.
 type Server struct {
 	// Domains are the domains served. The first one is the default for clients
 	// that name none.
@@ -36,11 +37,13 @@ type Server struct {
 	// Accounts is who may log in; see [MemoryAccounts].
 	Accounts Accounts
 
-	// TLS holds the certificates, at least.
+	// TLS holds the certificates, at least. Nil is an error, unless
+	// InsecureAllowPlaintext is set, and then means that there is no STARTTLS.
 	TLS *xtls.ServerOptions
 
-	// Auth adjusts authentication; nil means the defaults of auth.Server. Its
-	// Store and StoreFor are set by the server, from Accounts.
+	// Auth adjusts authentication; nil means the defaults of
+	// auth.ServerOptions. Its Store and StoreFor are set by the server, from
+	// Accounts.
 	Auth *auth.ServerOptions
 
 	// Handler gets stanzas that are addressed to the server itself or to the

@@ -45,5 +45,6 @@
 //
 // Left out: finding and dialling a server (stream/dial), stream management
 // (XEP-0198; the counters and the hook for its elements are here), silent peers
-// (§4.6), WebSocket and server-to-server streams.
+// (§4.6), following see-other-host (Error.OtherHost says where to), WebSocket
+// and server-to-server streams.
 package stream

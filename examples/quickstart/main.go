@@ -48,7 +48,8 @@ func run(ctx context.Context) error {
 	addr := listener.Addr().String()
 
 	steps := newSteps(os.Stdout)
-	fmt.Println("Juliet connects. C is what she sends, S what the server sends.")
+	fmt.Println("Juliet connects. C is what her client sends, S what the server sends;\n" +
+		"credentials are redacted, and line breaks in the XML are for reading only.")
 	nc, err := steps.dial(ctx, addr)
 	if err != nil {
 		return err
@@ -74,12 +75,13 @@ func run(ctx context.Context) error {
 	if err := talk(ctx, julietConn, romeoConn); err != nil {
 		return err
 	}
+	fmt.Println("\nBoth close their streams.")
 	for _, c := range []*stanza.Conn{julietConn, romeoConn} {
 		if err := c.Close(ctx); err != nil {
 			return err
 		}
 	}
-	fmt.Println("\nBoth have closed their streams; the server shuts down.")
+	fmt.Println("\nThat is all; the server shuts down.")
 	return server.Shutdown(ctx)
 }
 
@@ -128,6 +130,7 @@ func talk(ctx context.Context, julietConn, romeoConn *stanza.Conn) error {
 	}))
 	go romeoConn.Serve(ctx, mux) // ends when Romeo's stream does
 
+	fmt.Println("\nJuliet sends Romeo presence and a message. She leaves out who she is: the server says so.")
 	send := []stanza.Stanza{
 		&stanza.Presence{To: romeo, Show: stanza.ShowChat, Status: stanza.Plain("on the balcony")},
 		&stanza.Message{To: romeo, Type: stanza.ChatMessage, Body: stanza.Plain("What's in a name?")},
@@ -142,15 +145,16 @@ func talk(ctx context.Context, julietConn, romeoConn *stanza.Conn) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("\nRomeo receives a %s:\n   %s\n", got.Kind(), xml)
+			fmt.Printf("    Romeo receives a %s:\n       %s\n", got.Kind(), xml)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	fmt.Println("\nJuliet pings Romeo: a request, which is an iq of type get, and its result.")
 	rtt, err := ping.Ping(ctx, julietConn, romeo)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nJuliet pings Romeo (an iq of type get) and has his answer after %v.\n", rtt.Round(10*time.Microsecond))
+	fmt.Printf("    It took %v.\n", rtt.Round(10*time.Microsecond))
 	return nil
 }

@@ -53,7 +53,13 @@ func (s *steps) step(n int) {
 	fmt.Fprintf(s.out, "\n%2d. %s\n", n, titles[n])
 }
 
-func (s *steps) line(who string, xml []byte) { fmt.Fprintf(s.out, "    %s: %s\n", who, xml) }
+// line prints what one side sent. Something long is broken between its tags.
+func (s *steps) line(who string, xml []byte) {
+	if len(xml) > 160 {
+		xml = bytes.ReplaceAll(xml, []byte("><"), []byte(">\n         <"))
+	}
+	fmt.Fprintf(s.out, "    %s: %s\n", who, xml)
+}
 
 // complete reports whether all steps came, in order.
 func (s *steps) complete() error {

@@ -1,9 +1,10 @@
-// Package interop runs other XMPP software as child processes, for tests that hold this library against it: Prosody as a
-// server for our client, slixmpp as a client for our server. README.md has the table of what was found.
+// Package interop runs other XMPP software as child processes, for tests that hold this library
+// against it: Prosody as a server for our client, slixmpp as a client for our server. README.md has
+// the table of what was found.
 //
-// Everything stays on loopback, in temporary directories of the test, with configurations and certificates made for the
-// occasion. A peer that is not installed skips its tests with the reason; with STANZAKIT_INTEROP=required in the environment, as in
-// CI, it fails them.
+// Everything stays on loopback, in temporary directories of the test, with configurations and
+// certificates made for the occasion. A peer that is not installed skips its tests with the reason;
+// with STANZAKIT_INTEROP=required in the environment, as in CI, it fails them.
 //
 // Nothing outside of tests imports this package, and it imports nothing of ours.
 package interop

@@ -18,7 +18,8 @@ import (
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
-// TestAdversarial holds what an attacker would try, one subtest for each kind of attack, on the side that has to withstand it.
+// TestAdversarial holds what an attacker would try, one subtest for each kind of attack, on the
+// side that has to withstand it.
 func TestAdversarial(t *testing.T) {
 	t.Run("T01", noStartTLS)
 	t.Run("T02", oddFeatures)
@@ -33,8 +34,8 @@ func TestAdversarial(t *testing.T) {
 	t.Run("L08", authTooLarge)
 }
 
-// T01: features without <starttls/>. A client that wants TLS sends nothing of an authentication, with or without the
-// feature that insists on TLS.
+// T01: features without <starttls/>. A client that wants TLS sends nothing of an authentication,
+// with or without the feature that insists on TLS.
 func noStartTLS(t *testing.T) {
 	offers := map[string]string{
 		"PLAIN":     features("PLAIN"),
@@ -152,7 +153,8 @@ func fromIsNotWhoAuthenticates(t *testing.T) {
 	})
 }
 
-// T14: RFC 6120 §6.5.4. Nothing of what is sent is looked at, and the stream can still go on to TLS.
+// T14: RFC 6120 §6.5.4. Nothing of what is sent is looked at, and the stream can still go on to
+// TLS.
 func authBeforeTLS(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		ca, err := xtls.NewDevCA()
@@ -180,7 +182,8 @@ func authBeforeTLS(t *testing.T) {
 	})
 }
 
-// S12: somebody removed -PLUS from the list. The client says that it saw none; the server knows better (RFC 5802 §6).
+// S12: somebody removed -PLUS from the list. The client says that it saw none; the server knows
+// better (RFC 5802 §6).
 func strippedPlusIsNoticed(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		p, _ := scriptedClient(t, serverWith(&auth.ServerOptions{Store: store(t)}))
@@ -201,7 +204,8 @@ func strippedPlusIsNoticed(t *testing.T) {
 	})
 }
 
-// S13: a client that can bind the channel and sees no -PLUS says so ("y"); one that cannot says "n".
+// S13: a client that can bind the channel and sees no -PLUS says so ("y"); one that cannot says
+// "n".
 func clientSaysWhatItSaw(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit   func(*stream.Security)
@@ -234,7 +238,8 @@ func clientSaysWhatItSaw(t *testing.T) {
 	}
 }
 
-// S14: RFC 5802 §6: the flag and the mechanism have to fit, and the type has to be one of this connection.
+// S14: RFC 5802 §6: the flag and the mechanism have to fit, and the type has to be one of this
+// connection.
 func flagsAndMechanismsDisagree(t *testing.T) {
 	accounts := store(t)
 	for _, c := range []struct{ mechanism, first string }{
@@ -453,8 +458,8 @@ func newAuthority(t *testing.T) (*xtls.DevCA, tls.Certificate) {
 	return ca, cert
 }
 
-// S17: somebody in the middle has a certificate for the domain that the client trusts, and relays what is said inside TLS. What each channel
-// binding is for.
+// S17: somebody in the middle has a certificate for the domain that the client trusts, and relays
+// what is said inside TLS. What each channel binding is for.
 func realManInTheMiddle(t *testing.T) {
 	ca, cert := newAuthority(t)
 	mitm, err := ca.Issue("im.example")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"stanzakit.dev/xmpp/internal/memconn"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
 	"stanzakit.dev/xmpp/stream"
@@ -194,7 +195,23 @@ func TestActForAnother(t *testing.T) {
 	require.Equal(t, romeo, server.session.RemoteAddr())
 }
 
-// RFC 6120 §6.3.4: what is offered can work on the connection as it is, and with the keys that there are.
+// RFC 6120 §6.3.8: whoever is acted for is somebody at this server. That an account may act for
+// others does not make it anybody at a domain that the stream is not for.
+func TestActForAnotherDomain(t *testing.T) {
+	foreign := jid.MustParse("romeo@other.example")
+	io := clientWith(&auth.ClientOptions{Username: "juliet", Password: "r0m30", AuthzID: foreign})
+	io.From = foreign
+	client, server := negotiate(t, io, serverWith(&auth.ServerOptions{
+		Store:     store(t),
+		Authorize: func(context.Context, jid.JID, jid.JID) error { return nil },
+	}))
+	require.ErrorIs(t, client.err, sasl.InvalidAuthzid)
+	require.Error(t, server.err)
+	require.Nil(t, server.session)
+}
+
+// RFC 6120 §6.3.4: what is offered can work on the connection as it is, and with the keys that
+// there are.
 func TestOffer(t *testing.T) {
 	const plus, types = "<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "<sasl-channel-binding"
 	for name, c := range map[string]struct {
@@ -236,6 +253,32 @@ func TestStoreFor(t *testing.T) {
 	require.NoError(t, client.err)
 	require.NoError(t, server.err)
 	require.Equal(t, domain, asked)
+
+	// Domains have accounts of their own, with salts of their own. Made-up ones that are the same in
+	// two domains would tell that the name has no account in either.
+	salt := func(o *auth.ServerOptions, at string) string {
+		a, b := memconn.Pipe()
+		t.Cleanup(func() { a.Close() })
+		ao := serverWith(o)
+		ao.Domains = []jid.JID{jid.MustParse(at)}
+		p := &peer{tb: t, conn: a}
+		done := acceptAt(t, b, ao)
+		p.send(strings.Replace(clientHeader, "im.example", at, 1))
+		p.expect("</stream:features>")
+		p.send(`<auth` + xmlns + ` mechanism='SCRAM-SHA-256'>` + b64("n,,n=nobody,r=abc") + `</auth>`)
+		challenge := strings.TrimSuffix(p.expect("</challenge>"), "</challenge>")
+		raw, err := base64.StdEncoding.DecodeString(challenge[strings.LastIndexByte(challenge, '>')+1:])
+		require.NoError(t, err)
+		a.Close()
+		within(t, done)
+		return strings.Split(string(raw), ",")[1]
+	}
+	o = &auth.ServerOptions{StoreFor: func(jid.JID) sasl.KeyStore { return accounts }, FakeSecret: []byte("of all domains")}
+	require.Equal(t, salt(o, "a.example"), salt(o, "a.example"))
+	require.NotEqual(t, salt(o, "a.example"), salt(o, "b.example"))
+	// One Store for every domain: the accounts are the same everywhere, and so are those that there are not.
+	o = &auth.ServerOptions{Store: accounts}
+	require.Equal(t, salt(o, "a.example"), salt(o, "b.example"))
 
 	// A domain without accounts offers nothing.
 	o = &auth.ServerOptions{StoreFor: func(jid.JID) sasl.KeyStore { return nil }}
@@ -303,8 +346,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// The trace shows that there was an exchange, and nothing of what was said: on both sides, in both directions, even for what a client
-// should not have sent (before TLS, in the first place).
+// The trace shows that there was an exchange, and nothing of what was said: on both sides, in both
+// directions, even for what a client should not have sent (before TLS, in the first place).
 func TestTraceIsRedacted(t *testing.T) {
 	var log strings.Builder
 	record := &stream.Trace{

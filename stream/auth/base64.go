@@ -9,8 +9,8 @@ import (
 // errEncoding is the reason to answer with incorrect-encoding (RFC 6120 §6.5.5).
 var errEncoding = errors.New("auth: incorrect base64")
 
-// decodeData reads the character data of an element of the exchange. No text at all is nil: no data. A single "=" is
-// data of length zero (RFC 6120 §6.4.2, §6.4.6), which is not nil.
+// decodeData reads the character data of an element of the exchange. No text at all is nil: no
+// data. A single "=" is data of length zero (RFC 6120 §6.4.2, §6.4.6), which is not nil.
 func decodeData(text []byte) ([]byte, error) {
 	switch {
 	case len(text) == 0:

@@ -63,7 +63,8 @@ func TestDecodeData(t *testing.T) {
 	}
 }
 
-// There is one way to write data, so that no second one can carry a message of its own (RFC 6120 §13.9.1).
+// There is one way to write data, so that no second one can carry a message of its own (RFC 6120
+// §13.9.1).
 func FuzzDecodeData(f *testing.F) {
 	for _, s := range []string{"", "=", "AAAA", "AA==", "AB==", "A\nAAA", strings.Repeat("A", 64)} {
 		f.Add([]byte(s))

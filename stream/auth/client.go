@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -10,40 +11,47 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// ClientOptions says how a client authenticates. The zero value has no password; everything else has a default that is safe.
+// ClientOptions says how a client authenticates. The zero value has no password; everything else
+// has a default that is safe.
 type ClientOptions struct {
-	// Username is the simple user name. Empty means the localpart of who the stream is for, stream.InitiateOptions.From
-	// (RFC 6120 §6.3.7).
+	// Username is the simple user name. Empty means the localpart of who the stream is for,
+	// stream.InitiateOptions.From (RFC 6120 §6.3.7).
 	Username string
 
-	// AuthzID is a bare JID to act as, for accounts that may act for others; stream.InitiateOptions.From is then the same
-	// JID, and Username is needed. Zero means the one that belongs to the user name; RFC 6120 §6.3.8 forbids to send it then.
+	// AuthzID is a bare JID to act as, for accounts that may act for others;
+	// stream.InitiateOptions.From is then the same JID, and Username is needed. Zero means the one
+	// that belongs to the user name; RFC 6120 §6.3.8 forbids sending it then.
 	AuthzID jid.JID
 
 	// Password is the password as the user typed it. Empty means to ask GetPassword.
 	Password string
 
-	// GetPassword is called when Password is empty and the password is needed, at most once for each stream. Its context is that of the
-	// negotiation. Its error ends the negotiation. Nil means that there is none, which suits a Cache that has the keys.
+	// GetPassword is called when Password is empty and the password is needed, at most once for
+	// each stream. Its context is that of the negotiation. Its error ends the negotiation. Nil
+	// means that there is none, which suits a Cache that has the keys.
 	GetPassword func(ctx context.Context) (string, error)
 
 	// Mechanisms are the mechanisms to use, most preferred first. Nil means sasl.Default.
 	Mechanisms []sasl.Mechanism
 
-	// AllowPlain permits mechanisms that reveal the password to the server, inside TLS with a verified certificate and when the
-	// server offers nothing better. It adds PLAIN behind Mechanisms if they have no such mechanism. False: such
-	// mechanisms are never used, listed or not.
+	// AllowPlain permits mechanisms that reveal the password to the server, inside TLS with a
+	// verified certificate and when the server offers nothing better. It adds PLAIN behind
+	// Mechanisms if they have no such mechanism. False: such mechanisms are never used, listed or
+	// not.
 	AllowPlain bool
 
-	// MinIterations and MaxIterations bound the iteration count that the server may ask for. Zero means sasl.MinIterations and
-	// sasl.DefaultMaxIterations.
+	// MinIterations and MaxIterations bound the iteration count that the server may ask for. Zero
+	// means sasl.MinIterations and sasl.DefaultMaxIterations.
 	MinIterations, MaxIterations int
 
-	// Cache keeps derived keys between streams, by domain and user name. Nil means that keys are derived each time.
+	// Cache keeps derived keys between streams, by domain and user name. Keys that it has are used
+	// without a look at Password: share it only among those who may use each other's accounts (see
+	// [sasl.KeyCache]). Nil means that keys are derived each time.
 	Cache sasl.KeyCache
 
-	// InsecureWithoutTLS lets the client authenticate on a stream without TLS, for loopback and tests. Whoever is between the two
-	// sides can then take the stream over, and guess the password at leisure. Mechanisms that reveal the password are refused all the same.
+	// InsecureWithoutTLS lets the client authenticate on a stream without TLS, for loopback and
+	// tests. Whoever is between the two sides can then take the stream over, and guess the password
+	// at leisure. Mechanisms that reveal the password are refused all the same.
 	InsecureWithoutTLS bool
 }
 
@@ -52,11 +60,15 @@ func (o ClientOptions) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.ClientOptions{Username:%q AuthzID:%q AllowPlain:%t}", o.Username, o.AuthzID, o.AllowPlain)
 }
 
-// Client returns the feature with which an initiating entity authenticates. The options are copied; nil means the zero
-// value. The feature is safe for concurrent use by any number of streams.
+// LogValue is what log/slog shows of the options.
+func (o ClientOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
+
+// Client returns the feature with which an initiating entity authenticates. The options are copied;
+// nil means the zero value. The feature is safe for concurrent use by any number of streams.
 //
-// Failing to authenticate fails the negotiation with an error that wraps a [*sasl.Error], and a [*Failure] when it was the server that
-// refused. sasl.ErrNoMechanism and sasl.ErrDowngrade tell that nothing was sent at all.
+// Failing to authenticate fails the negotiation with an error that wraps a [*sasl.Error], and a
+// [*Failure] when it was the server that refused. sasl.ErrNoMechanism and sasl.ErrDowngrade tell
+// that nothing was sent at all.
 func Client(opts *ClientOptions) stream.Feature {
 	var o ClientOptions
 	if opts != nil {

@@ -12,8 +12,9 @@ import (
 	"stanzakit.dev/xmpp/stream/auth"
 )
 
-// Both sides authenticate over a connection within this process. It is without TLS, and both sides have to say that they want it so; in
-// front of auth.Client and auth.Server, a real client and a real server have STARTTLS.
+// Both sides authenticate over a connection within this process. It is without TLS, and both sides
+// have to say that they want it so; in front of auth.Client and auth.Server, a real client and a
+// real server have STARTTLS.
 func Example() {
 	ctx := context.Background()
 	domain := jid.MustParse("im.example")

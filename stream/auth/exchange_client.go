@@ -9,11 +9,13 @@ import (
 	"stanzakit.dev/xmpp/sasl"
 )
 
-// ErrProtocol is wrapped by errors of the client about a server that breaks the rules of the exchange: an element out of turn, data that is not
-// base64, success before the mechanism was satisfied.
+// ErrProtocol is wrapped by errors of the client about a server that breaks the rules of the
+// exchange: an element out of turn, data that is not base64, success before the mechanism was
+// satisfied.
 var ErrProtocol = errors.New("auth: protocol violation by the server")
 
-// clientExchange is the client side of one handshake (RFC 6120 §6.4), as a function of what the server sends: no I/O.
+// clientExchange is the client side of one handshake (RFC 6120 §6.4), as a function of what the
+// server sends: no I/O.
 type clientExchange struct {
 	mechanism string
 	sasl      sasl.Client

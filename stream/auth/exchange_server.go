@@ -25,8 +25,8 @@ type serverRules struct {
 	authorize func(context.Context, sasl.Identity) (jid.JID, error)
 }
 
-// serverExchange is the server side of all handshakes of one stream (RFC 6120 §6.4), as a function of what the client sends: no I/O. It
-// belongs to the stream that it is kept on.
+// serverExchange is the server side of all handshakes of one stream (RFC 6120 §6.4), as a function
+// of what the client sends: no I/O. It belongs to the stream that it is kept on.
 type serverExchange struct {
 	failed int  // attempts that did not succeed
 	bound  bool // a mechanism with channel binding was run
@@ -151,8 +151,8 @@ func (x *serverExchange) unreadable(err error) serverStep {
 	return x.fail(sasl.MalformedRequest)
 }
 
-// failWith ends the handshake because of err: a [*stream.Error] ends the stream too, the condition and text of a [*sasl.Error] go to the
-// client, and of other errors it learns nothing.
+// failWith ends the handshake because of err: a [*stream.Error] ends the stream too, the condition
+// and text of a [*sasl.Error] go to the client, and of other errors it learns nothing.
 func (x *serverExchange) failWith(err error) serverStep {
 	var fatal *stream.Error
 	if errors.As(err, &fatal) {

@@ -110,7 +110,8 @@ func TestServerExchangeSucceeds(t *testing.T) {
 	}
 }
 
-// RFC 6120 §6.3.10, §6.4.3: a client that does not send an initial response is asked for it with an empty challenge.
+// RFC 6120 §6.3.10, §6.4.3: a client that does not send an initial response is asked for it with an
+// empty challenge.
 func TestServerExchangeWithoutInitialResponse(t *testing.T) {
 	for _, m := range []sasl.Mechanism{scram, sasl.Plain()} {
 		t.Run(m.Name, func(t *testing.T) {
@@ -202,7 +203,8 @@ func TestServerExchangeConditions(t *testing.T) {
 	}
 }
 
-// RFC 6120 §4.9.3.12, §4.9.3.24: elements that no client sends end the stream, within a handshake and outside.
+// RFC 6120 §4.9.3.12, §4.9.3.24: elements that no client sends end the stream, within a handshake
+// and outside.
 func TestServerExchangeForeignElements(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind frameKind

@@ -12,12 +12,12 @@ import (
 // maxText is how much of the peer's explanation is kept, in bytes.
 const maxText = 512
 
-// Failure is a <failure/> that the server sent (RFC 6120 §6.5). It wraps a [*sasl.Error]: errors.Is(err,
-// sasl.NotAuthorized) tells the condition. Failures that the client found itself are a bare *sasl.Error, so errors.As for a
-// *Failure tells which side ended the exchange.
+// Failure is a <failure/> that the server sent (RFC 6120 §6.5). It wraps a [*sasl.Error]:
+// errors.Is(err, sasl.NotAuthorized) tells the condition. Failures that the client found itself are
+// a bare *sasl.Error, so errors.As for a *Failure tells which side ended the exchange.
 type Failure struct {
-	// Err holds the condition and the text. A condition that RFC 6120 does not define counts as NotAuthorized (§6.5). The text is
-	// the peer's, for a human, and cut to 512 bytes.
+	// Err holds the condition and the text. A condition that RFC 6120 does not define counts as
+	// NotAuthorized (§6.5). The text is the peer's, for a human, and cut to 512 bytes.
 	Err *sasl.Error
 	// Lang is the language of the text, if the server gave it.
 	Lang string
@@ -78,8 +78,8 @@ func (f *Failure) write(w *stream.Writer) {
 	w.End()
 }
 
-// plainText makes an explanation fit to be sent: what XML cannot carry is dropped, since a callback that quotes its input must not end
-// the stream.
+// plainText makes an explanation fit to be sent: what XML cannot carry is dropped, since a callback
+// that quotes its input must not end the stream.
 func plainText(s string) string {
 	s = strings.ToValidUTF8(s, "")
 	return capText(strings.Map(func(r rune) rune {

@@ -33,8 +33,8 @@ var elementNames = [...]string{
 	frameSuccess:   "success",
 }
 
-// secretNames are the elements whose contents stay out of traces: they hold passwords, proofs and what proofs can be
-// guessed from.
+// secretNames are the elements whose contents stay out of traces: they hold passwords, proofs and
+// what proofs can be guessed from.
 func secretNames() []stream.Name {
 	return []stream.Name{
 		{Space: NS, Local: "auth"},
@@ -57,17 +57,20 @@ type frame struct {
 	err error
 }
 
-// errContent is the reason to answer with malformed-request (RFC 6120 §6.5.8): an element holds what it must not.
+// errContent is the reason to answer with malformed-request (RFC 6120 §6.5.8): an element holds
+// what it must not.
 var errContent = errors.New("auth: unexpected content")
 
-// parseFrame reads an element of the exchange. It never fails: whether a frame makes sense is for the exchange to say.
+// parseFrame reads an element of the exchange. It never fails: whether a frame makes sense is for
+// the exchange to say.
 func parseFrame(el *stream.Element) frame {
 	f := parseKind(el)
 	f.readContent(el)
 	return f
 }
 
-// parseKind reads what an element is, and of an auth which mechanism it is for. Contents, which may be a password, are not touched.
+// parseKind reads what an element is, and of an auth which mechanism it is for. Contents, which may
+// be a password, are not touched.
 func parseKind(el *stream.Element) frame {
 	f := frame{name: el.Name()}
 	if f.name.Space != NS {

@@ -120,7 +120,8 @@ func TestParseFailure(t *testing.T) {
 	}
 }
 
-// An error text is safe to print (RFC 6120 §6.5: the text is for humans, and it comes from the wire).
+// An error text is safe to print (RFC 6120 §6.5: the text is for humans, and it comes from the
+// wire).
 func TestFailureTextIsQuoted(t *testing.T) {
 	f := parseFrame(parse(t, `<failure`+xmlns+`><not-authorized/><text>a&#13;&#10;b`+"\u202e"+`</text></failure>`)).failure
 	require.NotContains(t, f.Error(), "\n")

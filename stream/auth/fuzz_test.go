@@ -9,7 +9,8 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// frames reads the elements that a peer sends one after the other; XML that is none is the business of package stream.
+// frames reads the elements that a peer sends one after the other; XML that is none is the business
+// of package stream.
 func frames(xml []byte) []frame {
 	doc, err := stream.ParseElement(append(append([]byte("<s>"), xml...), "</s>"...), nil)
 	if err != nil {
@@ -22,8 +23,8 @@ func frames(xml []byte) []frame {
 	return out
 }
 
-// Whatever a stranger sends, in whatever order, the server does not authenticate it, answers each element in one of the ways there are,
-// and has had enough after a while.
+// Whatever a stranger sends, in whatever order, the server does not authenticate it, answers each
+// element in one of the ways there are, and has had enough after a while.
 func FuzzServerAuth(f *testing.F) {
 	for _, seed := range []string{
 		`<auth` + xmlns + ` mechanism='PLAIN'>AGp1bGlldAByMG0zMA==</auth>`,
@@ -68,7 +69,8 @@ func FuzzServerAuth(f *testing.F) {
 	})
 }
 
-// Whatever a server sends that does not know the keys, the client does not take itself for authenticated, and ends.
+// Whatever a server sends that does not know the keys, the client does not take itself for
+// authenticated, and ends.
 func FuzzClientAuth(f *testing.F) {
 	for _, seed := range []string{
 		`<success` + xmlns + `/>`,

@@ -40,7 +40,8 @@ func store(tb testing.TB) *sasl.MemoryStore {
 	return s
 }
 
-// tls13 describes a TLS layer that tests pretend to have below an in-memory connection. Both sides see the same bindings.
+// tls13 describes a TLS layer that tests pretend to have below an in-memory connection. Both sides
+// see the same bindings.
 func tls13() *stream.Security {
 	return &stream.Security{
 		Version:  tls.VersionTLS13,
@@ -83,8 +84,13 @@ func initiate(tb testing.TB, conn net.Conn, o stream.InitiateOptions) <-chan res
 
 // accept is initiate for the server side.
 func accept(tb testing.TB, conn net.Conn, o stream.AcceptOptions) <-chan result {
-	c := make(chan result, 1)
 	o.Domains = []jid.JID{domain}
+	return acceptAt(tb, conn, o)
+}
+
+// acceptAt is accept for the domains of the options.
+func acceptAt(tb testing.TB, conn net.Conn, o stream.AcceptOptions) <-chan result {
+	c := make(chan result, 1)
 	go func() {
 		s, err := stream.Accept(tb.Context(), conn, &o)
 		c <- result{s, err}
@@ -160,7 +166,8 @@ func (p *peer) rest() string {
 	return p.got.String()[p.read:]
 }
 
-// end reads what the other side has to say until it hangs up, hangs up too, and returns that and what the other side made of it.
+// end reads what the other side has to say until it hangs up, hangs up too, and returns that and
+// what the other side made of it.
 func (p *peer) end(done <-chan result) (string, error) {
 	p.tb.Helper()
 	out := p.rest()

@@ -19,8 +19,8 @@ const (
 	maxTypes      = 32
 )
 
-// parseMechanisms reads the names from a <mechanisms/> offer (RFC 6120 §6.4.1). Names that cannot be names are passed over, and so are
-// elements of other namespaces (§6.3.5 rule 3).
+// parseMechanisms reads the names from a <mechanisms/> offer (RFC 6120 §6.4.1). Names that cannot
+// be names are passed over, and so are elements of other namespaces (§6.3.5 rule 3).
 func parseMechanisms(offer *stream.Element) ([]string, error) {
 	var names []string
 	for child := range offer.Children() {
@@ -39,7 +39,8 @@ func parseMechanisms(offer *stream.Element) ([]string, error) {
 	return names, nil
 }
 
-// validMechanism checks the syntax of a mechanism name (RFC 4422 §3.1): 1 to 20 upper-case letters, digits, hyphens and underscores.
+// validMechanism checks the syntax of a mechanism name (RFC 4422 §3.1): 1 to 20 upper-case letters,
+// digits, hyphens and underscores.
 func validMechanism(name string) bool {
 	if name == "" || len(name) > 20 {
 		return false
@@ -53,7 +54,8 @@ func validMechanism(name string) bool {
 	return true
 }
 
-// parseTypes reads the channel-binding types that the server announced in its stream features (XEP-0440). Nil: none.
+// parseTypes reads the channel-binding types that the server announced in its stream features
+// (XEP-0440). Nil: none.
 func parseTypes(features *stream.Element) []string {
 	if features == nil {
 		return nil
@@ -74,7 +76,8 @@ func parseTypes(features *stream.Element) []string {
 	return types
 }
 
-// writeOffer writes what a server offers: the mechanisms, and beside them the channel-binding types, if there is a use for them.
+// writeOffer writes what a server offers: the mechanisms, and beside them the channel-binding
+// types, if there is a use for them.
 func writeOffer(w *stream.Writer, mechs []sasl.Mechanism, bindings []sasl.Binding) {
 	if len(mechs) == 0 {
 		return
@@ -101,8 +104,8 @@ func writeOffer(w *stream.Writer, mechs []sasl.Mechanism, bindings []sasl.Bindin
 	w.End()
 }
 
-// bindingsOf lists the channel bindings of a connection, strongest first (XEP-0440 §3: stronger ones than tls-server-end-point are
-// preferred).
+// bindingsOf lists the channel bindings of a connection, strongest first (XEP-0440 §3: stronger
+// ones than tls-server-end-point are preferred).
 func bindingsOf(sec *stream.Security) []sasl.Binding {
 	if !sec.Secure() {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -14,42 +15,51 @@ import (
 // defaultRetries is how many attempts follow a failed one unless ServerOptions says otherwise.
 const defaultRetries = 3
 
-// ServerOptions says how a server authenticates its clients. Store or StoreFor is required; everything else has a default that
-// is safe.
+// ServerOptions says how a server authenticates its clients. Store or StoreFor is required;
+// everything else has a default that is safe.
 type ServerOptions struct {
 	// Store holds the accounts of all domains, by localpart. Use it when there is one domain.
 	Store sasl.KeyStore
 
-	// StoreFor returns the accounts of a domain, or nil if it has none. Nil means Store for every domain.
+	// StoreFor returns the accounts of a domain, or nil if it has none. Each domain is taken to have
+	// accounts of its own: the salts of names without one differ between domains. Nil means Store
+	// for every domain.
 	StoreFor func(domain jid.JID) sasl.KeyStore
 
-	// Mechanisms are the mechanisms to offer, most preferred first. Nil means sasl.Default. Those that cannot work on a
-	// connection, or with the keys that the store has, are left out there.
+	// Mechanisms are the mechanisms to offer, most preferred first. Nil means sasl.Default. Those
+	// that cannot work on a connection, or with the keys that the store has, are left out there.
 	Mechanisms []sasl.Mechanism
 
-	// AllowPlain offers mechanisms that reveal the password, inside TLS. It adds PLAIN behind Mechanisms if they
-	// have no such mechanism. False: such mechanisms are never offered, listed or not.
+	// AllowPlain offers mechanisms that reveal the password, inside TLS. It adds PLAIN behind
+	// Mechanisms if they have no such mechanism. False: such mechanisms are never offered, listed
+	// or not.
 	AllowPlain bool
 
-	// Retries is how many attempts may follow a failed one on a stream, from 2 to 5 (RFC 6120 §6.4.5). Zero means 3. One
-	// attempt more ends the stream with policy-violation. A mechanism with channel binding is not tried twice on one
-	// connection (RFC 9266 §4.1): its second attempt ends the stream at once.
+	// Retries is how many attempts may follow a failed one on a stream, from 2 to 5 (RFC 6120
+	// §6.4.5). Zero means 3. One attempt more ends the stream with policy-violation. A mechanism
+	// with channel binding is not tried twice on one connection (RFC 9266 §4.1): its second attempt
+	// ends the stream at once.
 	Retries int
 
-	// Authorize is called when the credentials of account have been verified, and decides whether it may come in and act as
-	// asked, which is account itself unless the client asked to act for somebody else (RFC 6120 §6.3.8). It returns nil to allow it. The
-	// condition and text of a [*sasl.Error] go to the client (sasl.AccountDisabled, say); any other error refuses
-	// with invalid-authzid, or with not-authorized where asked is account, and tells nothing more. Nil allows account itself and nobody else.
+	// Authorize is called when the credentials of account have been verified, and decides whether
+	// it may come in and act as asked, which is account itself unless the client asked to act for
+	// somebody else at the same domain (RFC 6120 §6.3.8). It returns nil to allow it; one that is
+	// only there to refuse some accounts must refuse too where the two differ, or everybody may act
+	// for everybody. The condition and text of a [*sasl.Error] go to the client
+	// (sasl.AccountDisabled, say); any other error refuses with invalid-authzid, or with
+	// not-authorized where asked is account, and tells nothing more. Nil allows account itself and
+	// nobody else.
 	Authorize func(ctx context.Context, account, asked jid.JID) error
 
-	// FakeSecret, FakeIterations and PlainHash are as in sasl.ServerConfig. Set FakeSecret when several servers share a
-	// domain or restart often, or the salts of names without an account tell them apart from those with one.
+	// FakeSecret, FakeIterations and PlainHash are as in sasl.ServerConfig. Set FakeSecret when
+	// several servers share a domain or restart often, or the salts of names without an account
+	// tell them apart from those with one.
 	FakeSecret     []byte
 	FakeIterations int
 	PlainHash      sasl.Hash
 
-	// InsecureWithoutTLS offers authentication on streams without TLS, for loopback and tests. Mechanisms that reveal the
-	// password are not offered there all the same.
+	// InsecureWithoutTLS offers authentication on streams without TLS, for loopback and tests.
+	// Mechanisms that reveal the password are not offered there all the same.
 	InsecureWithoutTLS bool
 }
 
@@ -58,16 +68,21 @@ func (o ServerOptions) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.ServerOptions{AllowPlain:%t Retries:%d}", o.AllowPlain, o.Retries)
 }
 
+// LogValue is what log/slog shows of the options.
+func (o ServerOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
+
 // ErrOptions is wrapped by errors about options that cannot be used.
 var ErrOptions = errors.New("auth: unusable options")
 
-// Server returns the feature with which a receiving entity authenticates clients. The options are copied; it is safe for
-// concurrent use by any number of streams. Options that cannot be used end every stream with internal-server-error, and with an
-// error that wraps [ErrOptions] on this side; see [ServerOptions.Validate].
+// Server returns the feature with which a receiving entity authenticates clients. The options are
+// copied; it is safe for concurrent use by any number of streams. Options that cannot be used end
+// every stream with internal-server-error, and with an error that wraps [ErrOptions] on this side;
+// see [ServerOptions.Validate].
 //
-// The identity of a stream that has authenticated is the bare JID of the account at the stream's domain, with the localpart
-// prepared by package jid: names that prepare to the same localpart are one account, and Store is asked for that localpart. A client
-// whose stream header claimed another identity is turned away with invalid-from (RFC 6120 §6.4.6).
+// The identity of a stream that has authenticated is the bare JID of the account at the stream's
+// domain, with the localpart prepared by package jid: names that prepare to the same localpart are
+// one account, and Store is asked for that localpart. A client whose stream header claimed another
+// identity is turned away with invalid-from (RFC 6120 §6.4.6).
 func Server(opts *ServerOptions) stream.Feature {
 	var o ServerOptions
 	if opts != nil {
@@ -89,8 +104,8 @@ func Server(opts *ServerOptions) stream.Feature {
 	}
 }
 
-// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server calls it when it starts, rather
-// than learn from its first client.
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server
+// calls it when it starts, rather than learn from its first client.
 func (o *ServerOptions) Validate() error {
 	switch {
 	case o == nil || o.Store == nil && o.StoreFor == nil:
@@ -180,6 +195,10 @@ func (o *ServerOptions) rules(n *stream.Negotiation) *serverRules {
 	if store == nil {
 		return r
 	}
+	service := ""
+	if o.StoreFor != nil {
+		service = n.Domain().String()
+	}
 	bindings := bindingsOf(n.Security())
 	for _, m := range sasl.ForStore(o.Mechanisms, store) {
 		switch {
@@ -205,6 +224,7 @@ func (o *ServerOptions) rules(n *stream.Negotiation) *serverRules {
 			// Decided below, the same way for every mechanism.
 			Authorize:      func(context.Context, sasl.Identity) error { return nil },
 			Secure:         tls,
+			Service:        service,
 			FakeSecret:     o.FakeSecret,
 			FakeIterations: o.FakeIterations,
 			PlainHash:      o.PlainHash,
@@ -233,9 +253,10 @@ func (o *ServerOptions) authorize(ctx context.Context, id sasl.Identity, domain 
 	}
 	asked := own
 	if id.AuthzID != "" {
-		// RFC 6120 §6.3.8: a bare JID with a localpart.
+		// RFC 6120 §6.3.8: a bare JID with a localpart. Nor is anybody here somebody at another
+		// domain, whatever Authorize has to say.
 		asked, err = jid.Parse(id.AuthzID)
-		if err != nil || !asked.IsBare() || asked.Local() == "" {
+		if err != nil || !asked.IsBare() || asked.Local() == "" || asked.DomainJID() != own.DomainJID() {
 			return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Err: err}
 		}
 	}
