@@ -25,7 +25,7 @@
 //   - RFC 7622 §3.5 lists <juliet@example.com/ foo>, example 18, among the strings
 //     that are not JIDs. The rule it names, OpaqueString, permits a leading space,
 //     as Resourceprep did, so that it is accepted here and the space is kept.
-//   - Case mapping and normalization come before the check of the characters (RFC
+//   - Case mapping and normalisation come before the check of the characters (RFC
 //     8264 §7), so that a decomposed Hangul syllable and a Kelvin sign are mapped,
 //     not refused. RFC 8265 §3.3.2 read by itself would refuse them.
 //   - The mapping is reapplied until it is stable, at most three times (RFC 8264

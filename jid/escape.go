@@ -20,7 +20,7 @@ const (
 // space " & ' / : < > @ becomes a backslash and two hexadecimal digits. A backslash
 // is escaped only in front of what would otherwise read as such a sequence.
 //
-// Of the mapping that localparts undergo, width mapping and normalization are
+// Of the mapping that localparts undergo, width mapping and normalisation are
 // applied first, because they can produce those characters. Case is kept: [New]
 // does the rest and refuses what escaping does not help with.
 //
@@ -89,7 +89,7 @@ func sequence(s string) (byte, bool) {
 // touched, and neither is "\20" at the start or the end, where it is not an
 // escape (XEP-0106 §4.1).
 //
-// Unescape gives back what [Escape] was given, up to width and normalization. Its
+// Unescape gives back what [Escape] was given, up to width and normalisation. Its
 // result is not an address: never compare or route by it, for different
 // localparts can have the same one (XEP-0106 §4.1, §7).
 func Unescape(local string) string {

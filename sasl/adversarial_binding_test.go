@@ -84,7 +84,8 @@ func testS13(t *testing.T) {
 	}
 }
 
-// testS14: RFC 5802 §6: flags that contradict the mechanism, and types that the connection does not have.
+// testS14: RFC 5802 §6: flags that contradict the mechanism, and types that the connection does not
+// have.
 func testS14(t *testing.T) {
 	tls13 := func() *ServerConfig { // TLS 1.3 has no tls-unique
 		cfg := serverConfig()

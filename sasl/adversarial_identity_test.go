@@ -73,8 +73,8 @@ func testS02(t *testing.T) {
 	})
 }
 
-// testS04: an authorization identity that the user has no right to, and one that changes in mid-exchange
-// (RFC 5802 §5.1, §6).
+// testS04: an authorization identity that the user has no right to, and one that changes in
+// mid-exchange (RFC 5802 §5.1, §6).
 func testS04(t *testing.T) {
 	t.Run("server/other authzid", func(t *testing.T) {
 		for _, m := range []Mechanism{Scram(SHA256), ScramPlus(SHA1)} {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// countCtx counts how often it is asked, and is cancelled from a certain time on. It measures work without a
-// clock.
+// countCtx counts how often it is asked, and is cancelled from a certain time on. It measures work
+// without a clock.
 type countCtx struct {
 	context.Context
 	asked, limit int
@@ -25,7 +25,8 @@ func (c *countCtx) Err() error {
 	return nil
 }
 
-// testS08: iteration counts below the floor, above the ceiling and malformed, all refused before any work.
+// testS08: iteration counts below the floor, above the ceiling and malformed, all refused before
+// any work.
 func testS08(t *testing.T) {
 	for _, i := range []string{
 		"1", "4095", "0", "-1", "04096", "4096abc", " 4096", "4096 ", "+4096", "", "0x1000", "4_096", "4096.0", "1e6", "٤٠٩٦",

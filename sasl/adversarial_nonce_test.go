@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testS05: nonces are unique, long enough and never made without randomness, in all mechanisms and on both
-// sides.
+// testS05: nonces are unique, long enough and never made without randomness, in all mechanisms and
+// on both sides.
 func testS05(t *testing.T) {
 	const total = 100_000
 	mechs := Default()

@@ -28,8 +28,8 @@ func TestAdversarial(t *testing.T) {
 	t.Run("S31", testS31)
 }
 
-// start runs an exchange up to the client-final-message and returns the messages; the server waits for the
-// third.
+// start runs an exchange up to the client-final-message and returns the messages; the server waits
+// for the third.
 func start(t testing.TB, m Mechanism, ccfg *ClientConfig, scfg *ServerConfig) (s Server, first, challenge, final string) {
 	t.Helper()
 	c := newClient(t, m, ccfg)
@@ -40,8 +40,8 @@ func start(t testing.TB, m Mechanism, ccfg *ClientConfig, scfg *ServerConfig) (s
 	return s, first, challenge, final
 }
 
-// sign returns the client-final-message for whatever messages, with a proof that is right: what is wrong about
-// the messages then cannot be refused on account of the proof.
+// sign returns the client-final-message for whatever messages, with a proof that is right: what is
+// wrong about the messages then cannot be refused on account of the proof.
 func sign(h Hash, first, challenge, withoutProof string) string {
 	parts := strings.SplitN(first, ",", 3)
 	proof, _ := refProof(h, refDerive(h, testPassword, []byte(testSalt), MinIterations), parts[2]+","+challenge+","+withoutProof)

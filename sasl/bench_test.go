@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// A whole exchange of the client with keys for 10,000 iterations: deriving them, and taking them from the
-// cache.
+// A whole exchange of the client with keys for 10,000 iterations: deriving them, and taking them
+// from the cache.
 func BenchmarkScramClient(b *testing.B) {
 	for _, h := range hashes {
 		first := "r=abcd,s=" + b64(testSalt) + ",i=10000"

@@ -10,61 +10,63 @@ import (
 
 // Bounds on the iteration count that a client accepts from a server.
 const (
-	// MinIterations is the least iteration count this package computes with, on either side (RFC 5802 §5.1,
-	// RFC 7677 §3). It cannot be lowered.
+	// MinIterations is the least iteration count this package computes with, on either side (RFC
+	// 5802 §5.1, RFC 7677 §3). It cannot be lowered.
 	MinIterations = 4096
 
-	// DefaultMaxIterations is what a client computes at most unless told otherwise: about a second of work. A
-	// hostile server could otherwise keep the client busy (RFC 5802 §9).
+	// DefaultMaxIterations is what a client computes at most unless told otherwise: about a second
+	// of work. A hostile server could otherwise keep the client busy (RFC 5802 §9).
 	DefaultMaxIterations = 1_000_000
 )
 
-// ClientConfig is what the client side of an exchange needs. It is copied when an exchange starts. Printing or
-// logging one shows no secret, as long as fmt can reach its methods: keep it out of unexported fields of
-// structs that you print.
+// ClientConfig is what the client side of an exchange needs. It is copied when an exchange starts.
+// Printing or logging one shows no secret, as long as fmt can reach its methods: keep it out of
+// unexported fields of structs that you print.
 type ClientConfig struct {
-	// Username is the name whose credentials are used (the authentication identity), in the form to send.
-	// Required.
+	// Username is the name whose credentials are used (the authentication identity), in the form to
+	// send. Required.
 	Username string
 
-	// AuthzID is the identity to act as, in the form the carrying protocol defines (XMPP: a bare JID). Empty:
-	// the one that follows from Username, which is almost always right (RFC 6120 §6.3.8).
+	// AuthzID is the identity to act as, in the form the carrying protocol defines (XMPP: a bare
+	// JID). Empty: the one that follows from Username, which is almost always right (RFC 6120
+	// §6.3.8).
 	AuthzID string
 
 	// Password is the password as the user typed it. Empty: GetPassword is asked.
 	Password string
 
-	// GetPassword is called when Password is empty and the password is needed, which it is not while Cache has
-	// the keys. Nil: there is no password. Its error ends the exchange.
+	// GetPassword is called when Password is empty and the password is needed, which it is not
+	// while Cache has the keys. Nil: there is no password. Its error ends the exchange.
 	GetPassword func(ctx context.Context) (string, error)
 
-	// Binding is the channel binding to use with a -PLUS mechanism. For a mechanism without, a Binding says
-	// that this client could bind the channel but saw no -PLUS offered, which a server that did offer one takes
-	// as the downgrade it is (RFC 5802 §6, flag "y"). Zero: this client cannot bind (flag "n"). [Select]
-	// returns the right one.
+	// Binding is the channel binding to use with a -PLUS mechanism. For a mechanism without, a
+	// Binding says that this client could bind the channel but saw no -PLUS offered, which a server
+	// that did offer one takes as the downgrade it is (RFC 5802 §6, flag "y"). Zero: this client
+	// cannot bind (flag "n"). [Select] returns the right one.
 	Binding Binding
 
-	// Offered holds the names of the mechanisms that the server offered. A client that has a Binding refuses to
-	// use SCRAM without it when the -PLUS variant is among them.
+	// Offered holds the names of the mechanisms that the server offered. A client that has a
+	// Binding refuses to use SCRAM without it when the -PLUS variant is among them.
 	Offered []string
 
-	// Secure says that the channel is confidential and the server's identity verified. Mechanisms that reveal
-	// the password refuse to start without it. Zero: it is neither.
+	// Secure says that the channel is confidential and the server's identity verified. Mechanisms
+	// that reveal the password refuse to start without it. Zero: it is neither.
 	Secure bool
 
-	// MinIterations is the least iteration count to accept. Zero, or anything below [MinIterations]:
-	// MinIterations.
+	// MinIterations is the least iteration count to accept. Zero, or anything below
+	// [MinIterations]: MinIterations.
 	MinIterations int
 
 	// MaxIterations is the highest iteration count to accept. Zero: [DefaultMaxIterations].
 	MaxIterations int
 
-	// Cache keeps derived keys, so that logging in again skips the key derivation. Nil: nothing is kept. It
-	// needs Service.
+	// Cache keeps derived keys, so that logging in again skips the key derivation, and with it the
+	// password: share it only among those who may use each other's accounts (see [KeyCache]). Nil:
+	// nothing is kept. It needs Service.
 	Cache KeyCache
 
-	// Service names what the account belongs to, for Cache alone: the domain of the server. Keys kept for one
-	// service are never used towards another.
+	// Service names what the account belongs to, for Cache alone: the domain of the server. Keys
+	// kept for one service are never used towards another.
 	Service string
 
 	// Rand is the source of nonces. Nil: crypto/rand.
@@ -131,8 +133,8 @@ func (c ClientConfig) Format(f fmt.State, _ rune) {
 // LogValue is what log/slog shows of the configuration.
 func (c ClientConfig) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Format prints the type of the binding, whatever the verb; the data, which identifies the connection, is left
-// out.
+// Format prints the type of the binding, whatever the verb; the data, which identifies the
+// connection, is left out.
 func (b Binding) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "sasl.Binding{%q %d bytes}", b.Type, len(b.Data))
 }

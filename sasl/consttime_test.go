@@ -18,9 +18,9 @@ var randReader = rand.Reader
 // secretName matches what a value may be called that must be compared in constant time.
 var secretName = regexp.MustCompile(`(?i)proof|signature|verifier|mac$|digest|token|secret|salted|password|storedkey|serverkey|clientkey|nonce|^binding$|\.binding$|^data$`)
 
-// leakyCompares finds comparisons of secrets that take the shorter way out at the first difference: == and !=
-// between two values of which one has the name of a secret (nil, literals and lengths aside), and calls of the
-// comparing functions of bytes, slices, strings and reflect.
+// leakyCompares finds comparisons of secrets that take the shorter way out at the first difference:
+// == and != between two values of which one has the name of a secret (nil, literals and lengths
+// aside), and calls of the comparing functions of bytes, slices, strings and reflect.
 func leakyCompares(fset *token.FileSet, file *ast.File) (found []string) {
 	text := func(e ast.Expr) string {
 		switch e := e.(type) {
@@ -78,7 +78,8 @@ func leakyCompares(fset *token.FileSet, file *ast.File) (found []string) {
 	return found
 }
 
-// testS22: proofs, signatures, keys, nonces and bindings are compared with crypto/subtle or hmac.Equal only.
+// testS22: proofs, signatures, keys, nonces and bindings are compared with crypto/subtle or
+// hmac.Equal only.
 func testS22(t *testing.T) {
 	t.Run("package", func(t *testing.T) {
 		fset := token.NewFileSet()

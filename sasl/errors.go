@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// A Condition names why an authentication failed, with the names of RFC 6120 §6.5. It is an error, so that
-// errors.Is(err, sasl.NotAuthorized) can be asked of any error of this package. A peer may send names that are
-// not listed here.
+// A Condition names why an authentication failed, with the names of RFC 6120 §6.5. It is an error,
+// so that errors.Is(err, sasl.NotAuthorized) can be asked of any error of this package. A peer may
+// send names that are not listed here.
 type Condition string
 
 // The conditions of RFC 6120 §6.5.
 const (
-	// Aborted: the exchange was broken off (§6.5.1). On the client it is the condition of each failure that
-	// this side decided; the wrapped cause tells which.
+	// Aborted: the exchange was broken off (§6.5.1). On the client it is the condition of each
+	// failure that this side decided; the wrapped cause tells which.
 	Aborted Condition = "aborted"
 
 	// AccountDisabled: the account is disabled for now (§6.5.2).
@@ -52,11 +52,11 @@ const (
 // Error returns the name of the condition.
 func (c Condition) Error() string { return "sasl: " + string(c) }
 
-// Causes, wrapped by an [*Error] and found with errors.Is. They are for the side that got the error; a server
-// does not send them.
+// Causes, wrapped by an [*Error] and found with errors.Is. They are for the side that got the
+// error; a server does not send them.
 var (
-	// ErrUnknownUser is what a [KeyStore] returns for a name without keys. Clients never see a difference to a
-	// wrong password, and neither does the error that the exchange ends with.
+	// ErrUnknownUser is what a [KeyStore] returns for a name without keys. Clients never see a
+	// difference to a wrong password, and neither does the error that the exchange ends with.
 	ErrUnknownUser = errors.New("unknown user")
 
 	// ErrFinished: Next was called after the exchange had ended.
@@ -65,12 +65,12 @@ var (
 	// ErrNoMechanism: no offered mechanism suits.
 	ErrNoMechanism = errors.New("no suitable mechanism")
 
-	// ErrDowngrade: what the server offered contradicts itself or what the client saw, in the way it does when
-	// somebody in between removes the stronger choices (RFC 5802 §6, XEP-0440).
+	// ErrDowngrade: what the server offered contradicts itself or what the client saw, in the way
+	// it does when somebody in between removes the stronger choices (RFC 5802 §6, XEP-0440).
 	ErrDowngrade = errors.New("possible downgrade attack")
 
-	// ErrChannelBinding: the channel binding is missing, of a type not supported here, or of another
-	// connection.
+	// ErrChannelBinding: the channel binding is missing, of a type not supported here, or of
+	// another connection.
 	ErrChannelBinding = errors.New("channel binding does not match")
 
 	// ErrNonce: the nonce is not the one of this exchange, or the server added nothing to it.
@@ -91,8 +91,8 @@ var (
 	// ErrPassword: the password is empty or not acceptable to OpaqueString (RFC 8265 §4.2).
 	ErrPassword = errors.New("password not acceptable")
 
-	// ErrUsername: the user name or the authorization identity is empty, not UTF-8, holds a NUL or is not
-	// acceptable to the application.
+	// ErrUsername: the user name or the authorization identity is empty, not UTF-8, holds a NUL or
+	// is not acceptable to the application.
 	ErrUsername = errors.New("user name not acceptable")
 
 	// ErrRandom: the source of random bytes failed.
@@ -102,16 +102,16 @@ var (
 	ErrConfig = errors.New("configuration not usable")
 )
 
-// An Error is a failed authentication. Servers report Condition and Text to the client and keep Err to
-// themselves; protocols that receive a failure from a server make an Error of it.
+// An Error is a failed authentication. Servers report Condition and Text to the client and keep Err
+// to themselves; protocols that receive a failure from a server make an Error of it.
 type Error struct {
 	Condition Condition // Empty means NotAuthorized, as RFC 6120 §6.5 asks for conditions not understood.
 	Text      string    // Explanation that may be shown to the peer; may be empty.
 	Err       error     // Local cause; may be nil.
 }
 
-// Error returns the condition, the text and the cause. Text that came from a peer is data: it is quoted and
-// shortened.
+// Error returns the condition, the text and the cause. Text that came from a peer is data: it is
+// quoted and shortened.
 func (e *Error) Error() string {
 	s := e.condition().Error()
 	if e.Text != "" {

@@ -8,9 +8,9 @@ import (
 	"stanzakit.dev/xmpp/sasl"
 )
 
-// A whole exchange in memory. In a real program the two halves are on two machines, and the messages travel in
-// whatever the protocol has for them: base64 in <auth/>, <challenge/> and <response/> with XMPP, AUTHENTICATE
-// with IMAP.
+// A whole exchange in memory. In a real program the two halves are on two machines, and the
+// messages travel in whatever the protocol has for them: base64 in <auth/>, <challenge/> and
+// <response/> with XMPP, AUTHENTICATE with IMAP.
 func Example() {
 	ctx := context.Background()
 

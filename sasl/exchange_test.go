@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestExchange runs each mechanism against itself, with good and bad passwords, with and without an initial
-// response.
+// TestExchange runs each mechanism against itself, with good and bad passwords, with and without an
+// initial response.
 func TestExchange(t *testing.T) {
 	for _, m := range append(Default(), Plain()) {
 		t.Run(m.Name, func(t *testing.T) {
@@ -111,8 +111,8 @@ func TestPasswordCallback(t *testing.T) {
 	}
 }
 
-// TestKeyCache: RFC 5802 §5.1: keys serve again, but never after they failed and never towards another
-// server.
+// TestKeyCache: RFC 5802 §5.1: keys serve again, but never after they failed and never towards
+// another server.
 func TestKeyCache(t *testing.T) {
 	m := Scram(SHA256)
 	var cache MemoryKeyCache

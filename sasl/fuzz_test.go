@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzScramClient plays a server that says anything. The client never panics, and is never satisfied without
-// the one right signature.
+// FuzzScramClient plays a server that says anything. The client never panics, and is never
+// satisfied without the one right signature.
 func FuzzScramClient(f *testing.F) {
 	const nonce = "abc"
 	first := "r=abcd,s=" + b64(testSalt) + ",i=4096"
@@ -52,8 +52,8 @@ func FuzzScramClient(f *testing.F) {
 	})
 }
 
-// FuzzScramServer plays a client that says anything. The server never panics, and lets nobody in without the
-// one right proof.
+// FuzzScramServer plays a client that says anything. The server never panics, and lets nobody in
+// without the one right proof.
 func FuzzScramServer(f *testing.F) {
 	const nonce = "server-nonce"
 	for _, h := range hashes {

@@ -8,8 +8,8 @@ import (
 	"hash"
 )
 
-// A Hash names the hash function of a SCRAM mechanism, as the mechanism's name spells it after "SCRAM-". It is
-// comparable and serves as a key. The zero Hash names none.
+// A Hash names the hash function of a SCRAM mechanism, as the mechanism's name spells it after
+// "SCRAM-". It is comparable and serves as a key. The zero Hash names none.
 type Hash string
 
 // The hash functions that this package has.

@@ -9,20 +9,20 @@ import (
 	"strconv"
 )
 
-// DefaultIterations is the iteration count for new keys. The floor of RFC 5802 is 4096, XEP-0438 §7 asks for
-// at least 10,000. The server does this work once per password and the clients once per login unless they cache
-// keys, phones and browsers included: 10,000 costs those some tens of milliseconds and is accepted by all of
-// them. Keys cannot be strengthened later without the password (RFC 5802 §9), so raise it for accounts that
-// need more.
+// DefaultIterations is the iteration count for new keys. The floor of RFC 5802 is 4096, XEP-0438 §7
+// asks for at least 10,000. The server does this work once per password and the clients once per
+// login unless they cache keys, phones and browsers included: 10,000 costs those some tens of
+// milliseconds and is accepted by all of them. Keys cannot be strengthened later without the
+// password (RFC 5802 §9), so raise it for accounts that need more.
 const DefaultIterations = 10_000
 
-// saltSize is the length of new salts, and of those made up for unknown users: XEP-0438 §6.2 asks for at least
-// 16 bytes.
+// saltSize is the length of new salts, and of those made up for unknown users: XEP-0438 §6.2 asks
+// for at least 16 bytes.
 const saltSize = 16
 
-// Keys is what a server stores for one account and one hash function: enough to verify a login and to prove
-// itself to the client, not enough to log in (RFC 5802 §3). Printing or logging Keys shows no secret;
-// [Keys.MarshalText] does, and is for storage.
+// Keys is what a server stores for one account and one hash function: enough to verify a login and
+// to prove itself to the client, not enough to log in (RFC 5802 §3). Printing or logging Keys shows
+// no secret; [Keys.MarshalText] does, and is for storage.
 type Keys struct {
 	Hash       Hash
 	Salt       []byte
@@ -31,10 +31,11 @@ type Keys struct {
 	ServerKey  []byte // HMAC(SaltedPassword, "Server Key")
 }
 
-// DeriveKeys computes the keys of a password. The password is prepared with OpaqueString (RFC 8265 §4.2);
-// salt should be 16 random bytes of its own for each account and hash. It takes from milliseconds to seconds,
-// as iterations says, and gives up when ctx ends. Errors wrap [ErrPassword], [ErrIterations] (below
-// [MinIterations]), [ErrConfig] (no such hash, no salt) or the error of ctx.
+// DeriveKeys computes the keys of a password. The password is prepared with OpaqueString (RFC 8265
+// §4.2); salt should be 16 random bytes of its own for each account and hash. It takes from
+// milliseconds to seconds, as iterations says, and gives up when ctx ends. Errors wrap
+// [ErrPassword], [ErrIterations] (below [MinIterations]), [ErrConfig] (no such hash, no salt) or
+// the error of ctx.
 func DeriveKeys(ctx context.Context, hash Hash, password string, salt []byte, iterations int) (Keys, error) {
 	switch {
 	case !hash.Available():
@@ -91,7 +92,8 @@ func (k Keys) clone() Keys {
 	return k
 }
 
-// MarshalText returns the keys in the form in which several servers and databases store them (after RFC 5803):
+// MarshalText returns the keys in the form in which several servers and databases store them (after
+// RFC 5803):
 //
 //	SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>
 //
@@ -111,8 +113,9 @@ func (k Keys) MarshalText() ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(b, k.ServerKey), nil
 }
 
-// UnmarshalText reads the form that MarshalText writes. It accepts nothing else: no spaces, no other spelling
-// of numbers or base64. On error the keys are unchanged, and the error quotes nothing of the text.
+// UnmarshalText reads the form that MarshalText writes. It accepts nothing else: no spaces, no
+// other spelling of numbers or base64. On error the keys are unchanged, and the error quotes
+// nothing of the text.
 func (k *Keys) UnmarshalText(text []byte) error {
 	bad := func(what string) error {
 		return fmt.Errorf("sasl: %w: stored keys: %s", ErrConfig, what)

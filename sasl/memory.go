@@ -17,23 +17,24 @@ var ErrFull = errors.New("the store is full")
 // defaultMaxAccounts bounds a MemoryStore whose owner set no bound.
 const defaultMaxAccounts = 100_000
 
-// MemoryStore is a [KeyStore] in memory, for tests, small servers and as an example. It keeps derived keys,
-// never passwords. The zero value is ready to use; set the fields before the first call. It is safe for
-// concurrent use and must not be copied.
+// MemoryStore is a [KeyStore] in memory, for tests, small servers and as an example. It keeps
+// derived keys, never passwords. The zero value is ready to use; set the fields before the first
+// call. It is safe for concurrent use and must not be copied.
 type MemoryStore struct {
-	// Derive lists the hashes to keep keys for. Nil: SHA-1, which every client has (RFC 6120 §13.8.1), and
-	// SHA-256, which is what most use (RFC 7677). Mechanisms with other hashes are then not offered; see
-	// [ForStore].
+	// Derive lists the hashes to keep keys for. Nil: SHA-1, which every client has (RFC 6120
+	// §13.8.1), and SHA-256, which is what most use (RFC 7677). Mechanisms with other hashes are
+	// then not offered; see [ForStore].
 	Derive []Hash
 
 	// Iterations is the count for keys derived by Set. Zero: [DefaultIterations].
 	Iterations int
 
-	// Normalize brings names to the form in which they are compared, as in [ServerConfig]. Nil: names are taken
-	// as they are.
+	// Normalize brings names to the form in which they are compared, as in [ServerConfig]. Nil:
+	// names are taken as they are.
 	Normalize func(name string) (string, error)
 
-	// MaxAccounts is how many accounts the store holds; beyond, adding one fails with [ErrFull]. Zero: 100,000.
+	// MaxAccounts is how many accounts the store holds; beyond, adding one fails with [ErrFull].
+	// Zero: 100,000.
 	MaxAccounts int
 
 	// Rand is the source of salts. Nil: crypto/rand.
@@ -51,7 +52,8 @@ func (s *MemoryStore) Hashes() []Hash {
 	return slices.Clone(s.Derive)
 }
 
-// KeyIterations returns the iteration count of the keys that Set derives; see [ServerConfig.FakeIterations].
+// KeyIterations returns the iteration count of the keys that Set derives; see
+// [ServerConfig.FakeIterations].
 func (s *MemoryStore) KeyIterations() int {
 	if s.Iterations == 0 {
 		return DefaultIterations
@@ -59,9 +61,9 @@ func (s *MemoryStore) KeyIterations() int {
 	return s.Iterations
 }
 
-// Set adds an account or changes its password. Each hash gets a salt of its own (XEP-0438 §6.2). Deriving the
-// keys takes some milliseconds for each; ctx can end it. Errors wrap [ErrUsername], [ErrPassword],
-// [ErrIterations], [ErrRandom], [ErrFull] or the error of ctx.
+// Set adds an account or changes its password. Each hash gets a salt of its own (XEP-0438 §6.2).
+// Deriving the keys takes some milliseconds for each; ctx can end it. Errors wrap [ErrUsername],
+// [ErrPassword], [ErrIterations], [ErrRandom], [ErrFull] or the error of ctx.
 func (s *MemoryStore) Set(ctx context.Context, username, password string) error {
 	iterations := s.KeyIterations()
 	r := s.Rand
@@ -83,7 +85,8 @@ func (s *MemoryStore) Set(ctx context.Context, username, password string) error 
 	return s.SetKeys(username, all...)
 }
 
-// SetKeys adds an account with keys from elsewhere, or replaces all its keys; each must be for another hash.
+// SetKeys adds an account with keys from elsewhere, or replaces all its keys; each must be for
+// another hash.
 func (s *MemoryStore) SetKeys(username string, keys ...Keys) error {
 	name, err := s.name(username)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 // ctxEvery is after how many iterations the context is asked: about every millisecond.
 const ctxEvery = 4096
 
-// saltedPassword is Hi(password, salt, iterations) of RFC 5802 §2.2: PBKDF2 with HMAC whose output is one
-// block. The loop is written out here rather than taken from crypto/pbkdf2, because that one cannot be stopped
-// and the count is often chosen by the peer.
+// saltedPassword is Hi(password, salt, iterations) of RFC 5802 §2.2: PBKDF2 with HMAC whose output
+// is one block. The loop is written out here rather than taken from crypto/pbkdf2, because that one
+// cannot be stopped and the count is often chosen by the peer.
 //
 // The password must have been prepared, and the hash be available.
 func saltedPassword(ctx context.Context, h Hash, password string, salt []byte, iterations int) ([]byte, error) {

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Plain returns the mechanism PLAIN (RFC 4616), which hands the password to the server. It is not part of
-// [Default]: add it behind the others, on a client only for servers that have nothing better. Both sides refuse
-// it on a channel that is not Secure.
+// Plain returns the mechanism PLAIN (RFC 4616), which hands the password to the server. It is not
+// part of [Default]: add it behind the others, on a client only for servers that have nothing
+// better. Both sides refuse it on a channel that is not Secure.
 func Plain() Mechanism {
 	return Mechanism{
 		Name:      "PLAIN",
@@ -117,8 +117,8 @@ func (p *plainServer) Next(ctx context.Context, in []byte) (out []byte, done boo
 	return nil, true, nil
 }
 
-// checkPassword compares a password as it was received with the keys of the account. Whether there is such an
-// account, and whether the password can be prepared, makes no difference to the work.
+// checkPassword compares a password as it was received with the keys of the account. Whether there
+// is such an account, and whether the password can be prepared, makes no difference to the work.
 func (a account) checkPassword(ctx context.Context, password string) error {
 	// RFC 4616 §2: if the preparation fails, verification fails. A stand-in is hashed in its place.
 	prepared, err := preparePassword(password)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// preparePassword applies the OpaqueString profile (RFC 8265 §4.2), which stands in for SASLprep. The error
-// never quotes the password.
+// preparePassword applies the OpaqueString profile (RFC 8265 §4.2), which stands in for SASLprep.
+// The error never quotes the password.
 func preparePassword(password string) (string, error) {
 	if len(password) > maxPassword {
 		return "", fmt.Errorf("%w: longer than %d bytes", ErrPassword, maxPassword)
@@ -28,8 +28,8 @@ func preparePassword(password string) (string, error) {
 	return p, nil
 }
 
-// checkName refuses what neither SCRAM (RFC 5802 §7, saslname) nor PLAIN (RFC 4616 §2, SAFE) can carry as a
-// name.
+// checkName refuses what neither SCRAM (RFC 5802 §7, saslname) nor PLAIN (RFC 4616 §2, SAFE) can
+// carry as a name.
 func checkName(name string) error {
 	switch {
 	case name == "":

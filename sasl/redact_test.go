@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRedaction prints and logs each value that holds secrets, in every way that is in use, and looks for the
-// secrets.
+// TestRedaction prints and logs each value that holds secrets, in every way that is in use, and
+// looks for the secrets.
 func TestRedaction(t *testing.T) {
 	const password = "hunter2-secret"
 	keys, err := DeriveKeys(t.Context(), SHA256, password, []byte(testSalt), MinIterations)
@@ -64,8 +64,8 @@ func TestRedaction(t *testing.T) {
 	require.Error(t, err, "a configuration does not serialise")
 }
 
-// TestErrorsTellNoSecrets drives exchanges into each kind of error and looks for the password and the keys in
-// the text.
+// TestErrorsTellNoSecrets drives exchanges into each kind of error and looks for the password and
+// the keys in the text.
 func TestErrorsTellNoSecrets(t *testing.T) {
 	const password = "hunter2-secret"
 	store := newOneUser(testUser, password, testSalt, MinIterations)

@@ -61,8 +61,8 @@ func unb64(t testing.TB, s string) []byte {
 	return b
 }
 
-// oneUser is a store with one account whose keys the reference derived; it keeps the tests at the floor of 4096
-// iterations.
+// oneUser is a store with one account whose keys the reference derived; it keeps the tests at the
+// floor of 4096 iterations.
 type oneUser struct {
 	name string
 	keys map[Hash]Keys

@@ -12,12 +12,13 @@ const (
 	plusSuffix  = "-PLUS"
 )
 
-// Scram returns the mechanism SCRAM-<hash> (RFC 5802, RFC 7677), without channel binding. With a hash that is
-// not available its exchanges do not start.
+// Scram returns the mechanism SCRAM-<hash> (RFC 5802, RFC 7677), without channel binding. With a
+// hash that is not available its exchanges do not start.
 func Scram(hash Hash) Mechanism { return scram(hash, false) }
 
-// ScramPlus returns the mechanism SCRAM-<hash>-PLUS: like [Scram], and bound to the channel below, so that
-// somebody who holds another connection to each side cannot pass the exchange on (RFC 5802 §6).
+// ScramPlus returns the mechanism SCRAM-<hash>-PLUS: like [Scram], and bound to the channel below,
+// so that somebody who holds another connection to each side cannot pass the exchange on (RFC 5802
+// §6).
 func ScramPlus(hash Hash) Mechanism { return scram(hash, true) }
 
 func scram(h Hash, plus bool) Mechanism {
@@ -44,14 +45,14 @@ const (
 	stepDone
 )
 
-// bindingInput is the value of the "c" attribute (RFC 5802 §5.1, §7): the gs2-header, and after flag "p" the
-// binding data.
+// bindingInput is the value of the "c" attribute (RFC 5802 §5.1, §7): the gs2-header, and after
+// flag "p" the binding data.
 func bindingInput(gs2 string, data []byte) string {
 	return base64.StdEncoding.EncodeToString(append([]byte(gs2), data...))
 }
 
-// authMessage is AuthMessage of RFC 5802 §3: the messages as they went over the wire, unknown extensions
-// included.
+// authMessage is AuthMessage of RFC 5802 §3: the messages as they went over the wire, unknown
+// extensions included.
 func authMessage(clientFirstBare, serverFirst, clientFinalWithoutProof string) string {
 	return clientFirstBare + "," + serverFirst + "," + clientFinalWithoutProof
 }
@@ -63,8 +64,9 @@ func clientProof(h Hash, clientKey []byte, auth string) []byte {
 	return proof
 }
 
-// verifyProof recovers ClientKey from the proof and compares its hash with StoredKey (RFC 5802 §3), in a time
-// that does not depend on where they differ. It returns 1 or 0, in the manner of crypto/subtle.
+// verifyProof recovers ClientKey from the proof and compares its hash with StoredKey (RFC 5802 §3),
+// in a time that does not depend on where they differ. It returns 1 or 0, in the manner of
+// crypto/subtle.
 func verifyProof(h Hash, storedKey, proof []byte, auth string) int {
 	clientKey := h.mac(storedKey, auth)
 	if len(proof) != len(clientKey) { // the length is known to everybody

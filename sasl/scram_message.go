@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds on messages; the specifications have none. Two names, escaped, a nonce and a channel binding fit into
-// a message, and so do two names and a password.
+// Bounds on messages; the specifications have none. Two names, escaped, a nonce and a channel
+// binding fit into a message, and so do two names and a password.
 const (
 	maxMessage  = 16 << 10 // bytes of one message of any mechanism, before base64
 	maxName     = 2 << 10  // bytes of a user name or an authorization identity
@@ -22,9 +22,9 @@ const (
 // errGrammar is the cause of each violation of the grammar in RFC 5802 §7.
 var errGrammar = errors.New("SCRAM message breaks the grammar")
 
-// knownAttributes are the letters that RFC 5802 §5.1 gives a meaning. Where extensions stand, any other
-// letter is ignored and these are an error: a repeated or misplaced attribute must not be taken for an
-// extension.
+// knownAttributes are the letters that RFC 5802 §5.1 gives a meaning. Where extensions stand, any
+// other letter is ignored and these are an error: a repeated or misplaced attribute must not be
+// taken for an extension.
 const knownAttributes = "anmrcsipve"
 
 // An attribute is one attr-val of RFC 5802 §7.
@@ -33,8 +33,8 @@ type attribute struct {
 	value string
 }
 
-// splitAttributes cuts a message into its attributes and checks each one: a letter, "=", at least one
-// character, UTF-8, no NUL.
+// splitAttributes cuts a message into its attributes and checks each one: a letter, "=", at least
+// one character, UTF-8, no NUL.
 func splitAttributes(msg string) ([]attribute, error) {
 	if len(msg) > maxMessage {
 		return nil, fmt.Errorf("%w: longer than %d bytes", errGrammar, maxMessage)
@@ -56,8 +56,8 @@ func splitAttributes(msg string) ([]attribute, error) {
 	return attrs, nil
 }
 
-// expect checks that attrs begins with the named attributes in that order, and that what follows are extensions
-// that may be ignored. It returns the values.
+// expect checks that attrs begins with the named attributes in that order, and that what follows
+// are extensions that may be ignored. It returns the values.
 func expect(attrs []attribute, names string) ([]string, error) {
 	values := make([]string, len(names))
 	for i := range len(names) {
@@ -216,8 +216,8 @@ func parseServerFinal(msg string) (signature []byte, errorValue string, err erro
 	return signature, "", nil
 }
 
-// parseIterations reads a posit-number (RFC 5802 §7): digits, the first not zero. A number too large for an
-// int is reported as the largest one, which is above any ceiling.
+// parseIterations reads a posit-number (RFC 5802 §7): digits, the first not zero. A number too
+// large for an int is reported as the largest one, which is above any ceiling.
 func parseIterations(s string) (int, error) {
 	if s == "" || s[0] == '0' {
 		return 0, fmt.Errorf("%w: %s is not a positive number", ErrIterations, quote(s))
@@ -239,7 +239,8 @@ func encodeName(name string) string {
 	return strings.NewReplacer("=", "=3D", ",", "=2C").Replace(name)
 }
 
-// decodeName reads a saslname. RFC 5802 §5.1: "=" not followed by "2C" or "3D" MUST fail the authentication.
+// decodeName reads a saslname. RFC 5802 §5.1: "=" not followed by "2C" or "3D" MUST fail the
+// authentication.
 func decodeName(s string) (string, error) {
 	var b strings.Builder
 	for rest := s; rest != ""; {
@@ -265,8 +266,9 @@ func decodeName(s string) (string, error) {
 	return name, nil
 }
 
-// decodeBase64 reads the base64 production of RFC 5802 §7: padded, canonical, nothing in between. Strict() of
-// encoding/base64 refuses stray bits but still skips line breaks, which are not allowed here.
+// decodeBase64 reads the base64 production of RFC 5802 §7: padded, canonical, nothing in between.
+// Strict() of encoding/base64 refuses stray bits but still skips line breaks, which are not allowed
+// here.
 func decodeBase64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("line break in base64")
@@ -275,8 +277,8 @@ func decodeBase64(s string) ([]byte, error) {
 	return base64.StdEncoding.Strict().DecodeString(s)
 }
 
-// nonceBytes is how many random bytes make a nonce: 144 bits, more than the 128 that make guessing and
-// collisions hopeless, and 24 characters of base64 without padding.
+// nonceBytes is how many random bytes make a nonce: 144 bits, more than the 128 that make guessing
+// and collisions hopeless, and 24 characters of base64 without padding.
 const nonceBytes = 18
 
 // newNonce returns a fresh nonce (RFC 5802 §5.1).
@@ -288,8 +290,8 @@ func newNonce(r io.Reader) (string, error) {
 	return base64.StdEncoding.EncodeToString(b), nil
 }
 
-// isPrintable reports whether s is a nonce by RFC 5802 §7: at least one printable ASCII character, none of
-// them a comma.
+// isPrintable reports whether s is a nonce by RFC 5802 §7: at least one printable ASCII character,
+// none of them a comma.
 func isPrintable(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x21 || s[i] > 0x7e || s[i] == ',' {

@@ -96,7 +96,8 @@ func (s *scramServer) challenge(ctx context.Context, msg string) ([]byte, error)
 	return []byte(s.first), nil
 }
 
-// checkFlag judges the client's gs2-cbind-flag (RFC 5802 §6) and returns the binding data that it calls for.
+// checkFlag judges the client's gs2-cbind-flag (RFC 5802 §6) and returns the binding data that it
+// calls for.
 func (s *scramServer) checkFlag(m clientFirst) ([]byte, error) {
 	switch {
 	case s.plus && m.flag != 'p':

@@ -6,37 +6,39 @@ import (
 	"strings"
 )
 
-// Policy is what [Select] knows of the connection besides the mechanisms. The zero Policy is a connection
-// without security.
+// Policy is what [Select] knows of the connection besides the mechanisms. The zero Policy is a
+// connection without security.
 type Policy struct {
-	// Bindings holds the channel bindings of this connection, most preferred first: tls-exporter, tls-unique,
-	// then tls-server-end-point is the order of their strength (XEP-0440). Nil: this client cannot bind the
-	// channel.
+	// Bindings holds the channel bindings of this connection, most preferred first: tls-exporter,
+	// tls-unique, then tls-server-end-point is the order of their strength (XEP-0440). Nil: this
+	// client cannot bind the channel.
 	Bindings []Binding
 
-	// ServerTypes holds the channel-binding types that the server announced (XEP-0440). Nil: it announced none.
+	// ServerTypes holds the channel-binding types that the server announced (XEP-0440). Nil: it
+	// announced none.
 	ServerTypes []string
 
 	// RequireServerTypes refuses -PLUS mechanisms that come without an announcement of types, which
 	// XEP-0440 §3 asks of clients that use SASL2 (XEP-0388). Zero: a type is guessed.
 	RequireServerTypes bool
 
-	// Secure says that the channel is confidential and the server's identity verified. Zero: mechanisms that
-	// reveal the password are not chosen.
+	// Secure says that the channel is confidential and the server's identity verified. Zero:
+	// mechanisms that reveal the password are not chosen.
 	Secure bool
 }
 
-// Select picks the mechanism for a client: the first of mechs, which are in order of preference, that the
-// server offered and the connection allows. A -PLUS mechanism is allowed when a channel-binding type is common
-// to both sides, and then no SCRAM without it is; a mechanism that reveals the password only when p.Secure, and
-// then of course only if the caller listed it.
+// Select picks the mechanism for a client: the first of mechs, which are in order of preference,
+// that the server offered and the connection allows. A -PLUS mechanism is allowed when a
+// channel-binding type is common to both sides, and then no SCRAM without it is; a mechanism that
+// reveals the password only when p.Secure, and then of course only if the caller listed it.
 //
-// The Binding goes into [ClientConfig], whichever mechanism was chosen, together with offered: it is the one to
-// use with a -PLUS mechanism, and otherwise says whether the client could have used one (see [ClientConfig]).
+// The Binding goes into [ClientConfig], whichever mechanism was chosen, together with offered: it
+// is the one to use with a -PLUS mechanism, and otherwise says whether the client could have used
+// one (see [ClientConfig]).
 //
-// Errors are *[Error]: [ErrNoMechanism] with InvalidMechanism, or with EncryptionRequired if a secure channel
-// would help, and [ErrDowngrade] when the offer shows that somebody took the stronger choices away. Do not
-// continue with a weaker mechanism then. Select is a pure function.
+// Errors are *[Error]: [ErrNoMechanism] with InvalidMechanism, or with EncryptionRequired if a
+// secure channel would help, and [ErrDowngrade] when the offer shows that somebody took the
+// stronger choices away. Do not continue with a weaker mechanism then. Select is a pure function.
 func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, error) {
 	binding, err := p.agree(mechs, offered)
 	if err != nil {
@@ -69,8 +71,8 @@ func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, 
 	return Mechanism{}, Binding{}, &Error{Condition: condition, Err: fmt.Errorf("%w among those offered: %s", ErrNoMechanism, quoteList(offered))}
 }
 
-// agree chooses the binding to use with a -PLUS mechanism, by the rules of XEP-0440 §3 and RFC 5802 §6.
-// Without -PLUS in the offer, the binding only says that this client has one.
+// agree chooses the binding to use with a -PLUS mechanism, by the rules of XEP-0440 §3 and RFC 5802
+// §6. Without -PLUS in the offer, the binding only says that this client has one.
 func (p Policy) agree(mechs []Mechanism, offered []string) (Binding, error) {
 	own := slices.DeleteFunc(slices.Clone(p.Bindings), func(b Binding) bool { return !isBindingName(b.Type) || len(b.Data) == 0 })
 	canBind := slices.ContainsFunc(mechs, func(m Mechanism) bool { return m.ChannelBinding && m.NewClient != nil })

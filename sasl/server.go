@@ -10,48 +10,57 @@ import (
 	"slices"
 )
 
-// ServerConfig is what the server side of an exchange needs. It is copied when an exchange starts. Printing or
-// logging one shows no secret.
+// ServerConfig is what the server side of an exchange needs. It is copied when an exchange starts.
+// Printing or logging one shows no secret.
 type ServerConfig struct {
 	// Store holds the accounts. Required.
 	Store KeyStore
 
-	// Bindings holds the channel bindings of this connection, of all types that it has. Nil: -PLUS mechanisms
-	// cannot be used.
+	// Bindings holds the channel bindings of this connection, of all types that it has. Nil: -PLUS
+	// mechanisms cannot be used.
 	Bindings []Binding
 
-	// Offered holds the names of the mechanisms that this server offered on this connection. A client that says
-	// it saw no -PLUS mechanism while there was one has been deceived, and fails (RFC 5802 §6). Nil: -PLUS
-	// counts as offered when Bindings is not empty.
+	// Offered holds the names of the mechanisms that this server offered on this connection. A
+	// client that says it saw no -PLUS mechanism while there was one has been deceived, and fails
+	// (RFC 5802 §6). Nil: -PLUS counts as offered when Bindings is not empty.
 	Offered []string
 
-	// Normalize brings a user name to the form in which names are compared. Its error fails the exchange as a
-	// wrong password does. Nil: names are taken as they are. Set it, rather than have Store do the work, so
-	// that different spellings of a name without an account look like one account.
+	// Normalize brings a user name to the form in which names are compared. Its error fails the
+	// exchange as a wrong password does. Nil: names are taken as they are. Set it, rather than have
+	// Store do the work, so that different spellings of a name without an account look like one
+	// account.
 	Normalize func(name string) (string, error)
 
-	// Authorize decides, once the credentials have been verified, whether they allow to act as Identity.AuthzID
-	// (which may be empty), and is the place to refuse accounts that are disabled. An [*Error] is returned to
-	// the caller as it is, any other error makes InvalidAuthzid. Nil: the AuthzID must be empty or equal to the
-	// AuthcID.
+	// Authorize decides, once the credentials have been verified, whether they permit acting as
+	// Identity.AuthzID (which may be empty), and is the place to refuse accounts that are disabled.
+	// An [*Error] is returned to the caller as it is, any other error makes InvalidAuthzid. Nil:
+	// the AuthzID must be empty or equal to the AuthcID.
 	Authorize func(context.Context, Identity) error
 
-	// Secure says that the channel is confidential. Mechanisms that reveal the password refuse to start without
-	// it. Zero: it is not.
+	// Secure says that the channel is confidential. Mechanisms that reveal the password refuse to
+	// start without it. Zero: it is not.
 	Secure bool
 
-	// FakeSecret makes the salts of names without an account: the same name gets the same salt as long as the
-	// secret is the same, so use one for all servers of a domain and keep it over restarts; 32 random bytes do.
-	// Empty: a random one made by this process.
+	// Service names what the accounts in Store belong to, such as a domain, where one FakeSecret
+	// (or this process without one) serves several stores. Accounts of one name have a salt of
+	// their own in each store, and with Service so have names without an account: the same salt in
+	// two would tell that neither has one. Empty: there is one store.
+	Service string
+
+	// FakeSecret makes the salts of names without an account: the same name gets the same salt as
+	// long as the secret and Service are the same, so use one for all servers of a domain and keep
+	// it over restarts; 32 random bytes do. Empty: a random one made by this process. These salts
+	// have 16 bytes, like those of MemoryStore: accounts with longer or shorter ones, from another
+	// server perhaps, can be told from names without an account.
 	FakeSecret []byte
 
-	// FakeIterations is the iteration count for names without an account: that of the accounts in Store, or it
-	// tells the two apart. Zero: what a Store with a method KeyIterations() int says (as [MemoryStore] does),
-	// else [DefaultIterations].
+	// FakeIterations is the iteration count for names without an account: that of the accounts in
+	// Store, or it tells the two apart. Zero: what a Store with a method KeyIterations() int says
+	// (as [MemoryStore] does), else [DefaultIterations].
 	FakeIterations int
 
-	// PlainHash is the hash whose keys verify PLAIN logins. Empty: [SHA256], or the first hash of a Store whose
-	// method Hashes (see [ForStore]) does not list that.
+	// PlainHash is the hash whose keys verify PLAIN logins. Empty: [SHA256], or the first hash of a
+	// Store whose method Hashes (see [ForStore]) does not list that.
 	PlainHash Hash
 
 	// Rand is the source of nonces. Nil: crypto/rand.
@@ -114,16 +123,16 @@ func (c *ServerConfig) plusOffered() bool {
 	return offersPlus(c.Offered)
 }
 
-// An account is what an exchange knows of a name: the keys to check against, and whether they are of a real
-// account.
+// An account is what an exchange knows of a name: the keys to check against, and whether they are
+// of a real account.
 type account struct {
 	name  string // canonical
 	keys  Keys
 	known int // 1 or 0, to be combined with the outcome of comparisons as crypto/subtle does
 }
 
-// lookup fetches the keys of a name. A name without an account gets made-up keys that no password fits, and
-// takes the same way from there on.
+// lookup fetches the keys of a name. A name without an account gets made-up keys that no password
+// fits, and takes the same way from there on.
 func (c *ServerConfig) lookup(ctx context.Context, username string, h Hash) (account, error) {
 	name := username
 	if c.Normalize != nil {
@@ -139,7 +148,7 @@ func (c *ServerConfig) lookup(ctx context.Context, username string, h Hash) (acc
 		name = canonical
 	}
 	// Made for known names too, so that both cost the same.
-	fake := fakeKeys(c.FakeSecret, h, name, c.FakeIterations)
+	fake := fakeKeys(c.FakeSecret, c.Service, h, name, c.FakeIterations)
 	var e *Error
 	switch {
 	case err == nil:

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUnknownUser: nothing that a client sees tells a name without an account from a wrong password.
+// TestUnknownUser: nothing that a client sees tells a name without an account from a wrong
+// password.
 func TestUnknownUser(t *testing.T) {
 	secret := []byte("a secret of the domain")
 	config := func() *ServerConfig {
@@ -36,6 +37,11 @@ func TestUnknownUser(t *testing.T) {
 		require.NotEqual(t, salt(unknown), salt(other))
 		elsewhere := config()
 		elsewhere.FakeSecret = []byte("another")
+		_, other = first(m, elsewhere, "nobody")
+		require.NotEqual(t, salt(unknown), salt(other))
+		// And for each service: an account of the same name elsewhere has a salt of its own.
+		elsewhere = config()
+		elsewhere.Service = "b.example"
 		_, other = first(m, elsewhere, "nobody")
 		require.NotEqual(t, salt(unknown), salt(other))
 

@@ -57,8 +57,8 @@ func publishedVectors(t testing.TB) []vector {
 	}}
 }
 
-// crossVectors are exchanges whose messages the reference computes: all hashes, all flags, escapes and
-// characters that need preparation.
+// crossVectors are exchanges whose messages the reference computes: all hashes, all flags, escapes
+// and characters that need preparation.
 func crossVectors() []vector {
 	var vs []vector
 	for _, h := range hashes {

@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -279,6 +280,45 @@ func TestEncodeEscapes(t *testing.T) {
 	require.Equal(t, m.Body, got.Body)
 	require.Equal(t, m.Subject, got.Subject)
 	require.Equal(t, m.Thread, got.Thread)
+}
+
+// Any string is either refused, as what XML cannot express, or arrives as it was.
+func TestEncodeAnyString(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6120, 8))
+	pieces := []string{"a", "é", " ", "\t", "\n", "\r", "<", ">", "&", "'", `"`, "]]>", "--", "\x7f", "\u0085", "\ufffd", "\U0001F600"}
+	const alien = "\x00\x01\x1f\x0b\xff\xc3"
+	sent, refused := 0, 0
+	for range 20_000 {
+		fit := true
+		random := func() string {
+			var b strings.Builder
+			for range rng.IntN(6) {
+				b.WriteString(pieces[rng.IntN(len(pieces))])
+			}
+			if rng.IntN(20) == 0 {
+				b.WriteByte(alien[rng.IntN(len(alien))])
+				fit = false
+			}
+			return b.String()
+		}
+		m := &Message{
+			ID: random(), Lang: random(), Type: ErrorMessage, Body: Texts{{random(), random()}}, Subject: Plain(random()),
+			Thread: "t" + random() + "t", ThreadParent: random(),
+			Error: &Error{Condition: Gone, Type: WaitError, Text: "t" + random(), Lang: random(), URI: "u" + random() + "u", Received: true},
+		}
+		b, err := m.AppendXML(nil)
+		require.Equal(t, fit, err == nil, "%q: %v", m, err)
+		if err != nil {
+			refused++
+			continue
+		}
+		sent++
+		got := decode[*Message](t, string(b))
+		got.source = nil
+		require.Equal(t, m, got, "%s", b)
+	}
+	require.NotZero(t, sent)
+	require.NotZero(t, refused)
 }
 
 // manyTexts returns texts in that many languages.

@@ -60,7 +60,8 @@ const (
 //
 // On the receiving side of a client-to-server stream every stanza handed out
 // has the address that the client has authenticated and bound as its From,
-// whatever the client wrote there (RFC 6120 §8.1.2.1 rule 1).
+// whatever the client wrote there (RFC 6120 §8.1.2.1 rule 1). That is RemoteAddr:
+// the bare JID or none at all if the profile of the stream asks for no more.
 //
 // All methods are safe for concurrent use, from within handlers too. A Conn
 // lives until its session has ended; end it with [Conn.Close] or [Conn.Abort].
@@ -123,7 +124,8 @@ type Stats struct {
 	// senders were told, where that is allowed.
 	Malformed uint64
 	// Discarded counts stanzas for which there was no room while this side was
-	// closing the stream. They never count as handled.
+	// closing the stream, or before the session ended. They never count as
+	// handled.
 	Discarded uint64
 }
 
@@ -151,7 +153,7 @@ func newConn(t transport, opts *Options) *Conn {
 	c.queue.budget = t.Limits().InboundBytes
 	// The reserve holds at least one element of any size: Limits has room for
 	// two in the budget.
-	c.queue.reserve = c.queue.budget / 2
+	c.queue.reserve = c.queue.budget/2 + entryCost
 	c.attach(t)
 	return c
 }
@@ -169,19 +171,8 @@ func (c *Conn) attach(t transport) {
 	go func() {
 		defer close(l.read)
 		err := t.Serve(func(el *stream.Element) error { return c.receive(l, el) })
-		if errors.Is(err, ErrBusy) && c.isClosing() {
-			// Close was quicker than this goroutine, and the session reads up
-			// to the peer's closing tag by itself.
-			<-t.Done()
-		}
 		c.detached(t, err)
 	}()
-}
-
-func (c *Conn) isClosing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closing
 }
 
 // detached is called when the reader of a session has ended, with what its Serve
@@ -255,8 +246,9 @@ func (c *Conn) Handled() uint32 {
 }
 
 // Close closes the stream in good order: what is queued is sent, then the
-// closing tag, and the peer gets some time for its own (RFC 6120 §4.4). Requests
-// can still be answered until then; the consumer gets what arrived, and ends.
+// closing tag, and the peer gets some time for its own (RFC 6120 §4.4). Replies to
+// [Conn.Do] are still taken until then; the consumer gets what arrived, and ends.
+// Nothing more can be sent.
 // What the peer sends meanwhile and neither the queue nor its reserve has room
 // for is counted in [Stats] and not handed out.
 //

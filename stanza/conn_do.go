@@ -57,17 +57,17 @@ func (c *Conn) Do(ctx context.Context, iq *IQ) (*IQ, error) {
 		if c.forget(waiting) {
 			return nil, err
 		}
-		return finishCall(<-waiting.done) // that is why sending was given up
+		return c.finishCall(<-waiting.done) // that is why sending was given up
 	}
 	select {
 	case o := <-waiting.done:
-		return finishCall(o)
+		return c.finishCall(o)
 	case <-ctx.Done():
 	}
 	if c.forget(waiting) {
 		return nil, fmt.Errorf("stanza: waiting for a reply: %w", ctxError(ctx))
 	}
-	return finishCall(<-waiting.done) // it was settled at the same moment
+	return c.finishCall(<-waiting.done) // it was settled at the same moment
 }
 
 // register enters a call before its request is sent, and wakes a reader that has
@@ -115,7 +115,7 @@ func (c *Conn) sendRequest(ctx context.Context, waiting *call, req *IQ) error {
 }
 
 // finishCall turns an outcome into what Do returns.
-func finishCall(o outcome) (*IQ, error) {
+func (c *Conn) finishCall(o outcome) (*IQ, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -123,6 +123,7 @@ func finishCall(o outcome) (*IQ, error) {
 	if err := reply.DecodeElement(o.reply); err != nil {
 		return nil, fmt.Errorf("stanza: malformed reply: %w", err)
 	}
+	c.link.Load().who.stamp(reply)
 	if reply.Error != nil {
 		return reply, reply.Error
 	}

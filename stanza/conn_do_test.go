@@ -283,6 +283,8 @@ func TestParties(t *testing.T) {
 		{"host, to the client", hostSide, own, []string{"", account, own}},
 		{"host, to the account", hostSide, account, []string{"", account, own}},
 		{"host, to somebody else", hostSide, contact, nil},
+		{"host, to a client that has bound nothing", parties{montague, romeo.Bare(), stream.Receiving, stream.NSClient}, account, []string{"", account}},
+		{"host, to nobody", parties{montague, jid.JID{}, stream.Receiving, stream.NSClient}, "", []string{""}},
 		{"server to server", s2s, contact, []string{contact}},
 		{"server to server, no to", s2s, "", []string{"", "capulet.lit"}},
 		{"component", component, contact, []string{contact}},
@@ -305,4 +307,22 @@ func address(s string) jid.JID {
 		return jid.JID{}
 	}
 	return jid.MustParse(s)
+}
+
+// RFC 6120 §8.1.2.1 rule 1: on the server's side a reply, too, is from the client
+// that sent it, whatever it says.
+func TestDoStampsReply(t *testing.T) {
+	for _, from := range []string{"", " from='romeo@montague.lit'", " from='romeo@montague.lit/orchard'"} {
+		for _, typ := range []string{"result", "error"} {
+			synctest.Test(t, func(t *testing.T) {
+				f := host(t)
+				c := newConn(f, nil)
+				defer c.Abort(nil)
+				ch := do(t.Context(), c, romeo)
+				f.receive(`<iq%s id='%s' type='%s'/>`, from, f.takeID(), typ)
+				reply, _ := returned(t, ch)
+				require.Equal(t, romeo, reply.From)
+			})
+		}
+	}
 }

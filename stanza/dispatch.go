@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -32,35 +31,41 @@ func dispatch(ctx context.Context, h Handler, s Sender, st Stanza, leave bool) (
 	// A handler that ends its goroutine leaves no request unanswered either.
 	err = errGoexit
 	defer func() { err = conclude(ctx, s, st, req, err, leave) }()
-	err = protect(ctx, h, via, st)
+	err = protect(func() error { return h.HandleStanza(ctx, via, st) })
 	return err
 }
 
 // errGoexit is the error of a handler that never returned.
 var errGoexit = errors.New("stanza: the handler ended its goroutine")
 
-// protect calls a handler and turns its panic into an error.
-func protect(ctx context.Context, h Handler, s Sender, st Stanza) (err error) {
+// protect calls code of the user and turns its panic into an error.
+func protect(fn func() error) (err error) {
 	defer func() { // does not stop runtime.Goexit, which is what t.FailNow calls
 		if v := recover(); v != nil {
 			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return h.HandleStanza(ctx, s, st)
+	return fn()
 }
 
 // request is a get or set while it is being handled.
 type request struct {
-	id       string
-	from     jid.JID
+	asked    IQ // as it came, without a payload: a handler may change the stanza
 	answered atomic.Bool
-	kept     atomic.Bool // it was cloned, so whoever did it will answer
+	// kept says that it was cloned, so whoever did it will answer. A request that
+	// is dispatched within a handler, or within a step of All, has one for both.
+	kept    *atomic.Bool
+	ownKept atomic.Bool
 }
 
-// answeredBy notes that st was sent.
-func (r *request) answeredBy(st Stanza) {
+// answeredBy notes that st was sent. who, if not nil, tells which addresses are
+// the same.
+func (r *request) answeredBy(st Stanza, who *parties) {
 	iq, ok := st.(*IQ)
-	if ok && (iq.Type == ResultIQ || iq.Type == ErrorIQ) && iq.ID == r.id && iq.To == r.from {
+	if !ok || iq.Type != ResultIQ && iq.Type != ErrorIQ || iq.ID != r.asked.ID {
+		return
+	}
+	if iq.To == r.asked.From || who != nil && who.reaches(iq.To, r.asked.From) {
 		r.answered.Store(true)
 	}
 }
@@ -72,8 +77,11 @@ func watch(s Sender, st Stanza) (*request, Sender) {
 	if !ok || !iq.IsRequest() {
 		return nil, s
 	}
-	req := &request{id: iq.ID, from: iq.From}
-	iq.kept = &req.kept
+	req := &request{asked: IQ{ID: iq.ID, To: iq.To, From: iq.From, Type: iq.Type}}
+	if iq.kept == nil {
+		iq.kept = &req.ownKept
+	}
+	req.kept = iq.kept
 	if c, ok := s.(*Conn); ok {
 		// The handler may know the Conn from elsewhere, and need not answer
 		// through the Sender that it is given.
@@ -93,14 +101,29 @@ type watchedSender struct {
 func (s *watchedSender) Send(ctx context.Context, st Stanza) error {
 	err := s.Sender.Send(ctx, st)
 	if err == nil {
-		s.req.answeredBy(st)
+		s.req.answeredBy(st, nil)
 	}
 	return err
 }
 
 // replyGrace is how long an answer waits for room when the context of the
-// consumer has ended already.
+// consumer has ended.
 const replyGrace = time.Second
+
+// sendAnswer sends a reply. Neither a context that ends nor a payload that panics
+// is the fault of the peer who waits for it.
+func sendAnswer(ctx context.Context, s Sender, reply Stanza) error {
+	send := func(ctx context.Context) error {
+		return protect(func() error { return s.Send(ctx, reply) })
+	}
+	err := send(ctx)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyGrace)
+	defer cancel()
+	return send(ctx)
+}
 
 // conclude ends the handling of st with what the handler returned: it sends the
 // answer that is still due and returns what nobody was told.
@@ -115,22 +138,18 @@ func conclude(ctx context.Context, s Sender, st Stanza, req *request, err error,
 		if err == nil && leave {
 			return nil
 		}
+		st = &req.asked
 	}
 	reply, rest := verdictOn(st, req != nil, err)
 	if reply == nil {
 		return rest
 	}
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), replyGrace)
-		defer cancel()
-	}
-	sent := s.Send(ctx, reply)
-	if sent != nil && req != nil && ctx.Err() == nil && !errors.Is(sent, net.ErrClosed) {
+	sent := sendAnswer(ctx, s, reply)
+	if sent != nil && req != nil && !errors.Is(sent, context.DeadlineExceeded) && !errors.Is(sent, net.ErrClosed) {
 		// What the handler's error carries cannot be written, it seems. The
 		// peer is to be answered all the same.
 		rest = errors.Join(err, sent)
-		sent = s.Send(ctx, ErrorReply(st, InternalServerError))
+		sent = sendAnswer(ctx, s, ErrorReply(st, InternalServerError))
 	}
 	if sent != nil && !errors.Is(sent, net.ErrClosed) {
 		rest = errors.Join(rest, fmt.Errorf("stanza: answering: %w", sent))
@@ -152,13 +171,15 @@ func verdictOn(st Stanza, request bool, err error) (reply Stanza, rest error) {
 	}
 	var e *Error
 	var c Condition
-	switch own := errors.As(err, &e) && !e.Received; {
+	own := errors.As(err, &e) && e != nil && !e.Received
+	known := e == nil && errors.As(err, &c) && c.Known()
+	switch {
 	case request:
-		if e != nil || errors.As(err, &c) {
+		if e != nil || known {
 			return ErrorReply(st, err), nil
 		}
 		return ErrorReply(st, err), err
-	case st.Kind() != IQKind && (own || e == nil && errors.As(err, &c)):
+	case st.Kind() != IQKind && (own || known):
 		if reply = ErrorReply(st, err); reply != nil {
 			return reply, nil
 		}

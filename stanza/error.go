@@ -59,6 +59,9 @@ const (
 // Error describes the error in at most 1024 bytes. Text from the wire is
 // quoted.
 func (e *Error) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	s := "stanza error "
 	if e.Received {
 		s = "stanza error from peer "
@@ -92,11 +95,16 @@ func (e *Error) Error() string {
 // Is reports whether target is the condition of e.
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Condition)
-	return ok && c == e.Condition
+	return ok && e != nil && c == e.Condition
 }
 
 // Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Cause
+}
 
 // Payload returns the application-specific condition if it was decoded and is
 // called name.
@@ -126,8 +134,8 @@ func (e *Error) Clone() *Error {
 // an error (rule 8, which prevents loops), or if st is an IQ result (§8.2.3 rule
 // 4).
 //
-// If err is or wraps a [*Error] or a [Condition] then that is what the peer is
-// told. Any other error becomes [InternalServerError] without its text, which
+// If err is or wraps a [*Error] or a known [Condition] then that is what the peer
+// is told. Any other error becomes [InternalServerError] without its text, which
 // may say more than the peer should know. Of an error that was received from
 // someone else only the condition and the type are passed on.
 //

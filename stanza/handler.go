@@ -18,10 +18,10 @@ type Sender interface {
 // different peers run at the same time: see [Conn.Serve].
 //
 // A get or set that the handler did not answer is answered when it returns. An
-// error that is or wraps a [*Error] or a [Condition] becomes the reply, any other
-// one becomes [InternalServerError] without details, and nil becomes
+// error that is or wraps a [*Error] or a known [Condition] becomes the reply, any
+// other one becomes [InternalServerError] without details, and nil becomes
 // [ServiceUnavailable] (RFC 6120 §8.2.3 rule 3). To answer later, Clone the
-// request: then nothing is sent for it.
+// request: then nothing is sent for it, whatever is returned.
 //
 // For a message or presence, an error that this side made ([*Error] or
 // [Condition]) is sent back to the sender (§8.3.1 rule 1), and any other one

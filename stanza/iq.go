@@ -71,17 +71,19 @@ func (q *IQ) Element() *stream.Element {
 // Clone returns a deep copy that does not depend on the memory of the stream. A
 // payload that is not an element is shared.
 func (q *IQ) Clone() *IQ {
-	if q.kept != nil {
-		q.kept.Store(true)
-	}
+	keep(q)
+	return q.copy()
+}
+
+func (q *IQ) clone() Stanza { return q.copy() }
+
+func (q *IQ) copy() *IQ {
 	return &IQ{
 		ID: q.ID, To: q.To, From: q.From, Type: q.Type, Lang: q.Lang,
 		Payload: clonePayload(q.Payload),
 		Error:   q.Error.Clone(),
 	}
 }
-
-func (q *IQ) clone() Stanza { return q.Clone() }
 
 // Result returns the response to the request q with the given payload, which
 // may be nil: same ID, addresses swapped.

@@ -14,14 +14,13 @@ type parties struct {
 }
 
 // client reports whether this side is the client of a client-to-server stream,
-// host whether it is the server of one, with a client that has bound a
-// resource.
+// host whether it is the server of one.
 func (p *parties) client() bool {
 	return p.content == stream.NSClient && p.role == stream.Initiating
 }
 
 func (p *parties) host() bool {
-	return p.content == stream.NSClient && p.role == stream.Receiving && p.remote.IsFull()
+	return p.content == stream.NSClient && p.role == stream.Receiving
 }
 
 // answers reports whether a reply with address from answers a request that
@@ -54,6 +53,20 @@ func (p *parties) answers(to, from jid.JID) bool {
 		return from.IsZero() || from == p.remote
 	}
 	return from == to
+}
+
+// reaches reports whether what is sent to the address to gets to whom from stands
+// for on what was received. Either is zero when the stanza has no such attribute.
+func (p *parties) reaches(to, from jid.JID) bool {
+	switch {
+	case p.client():
+		// RFC 6120 §8.1.2.1 rule 4, §10.3.3: none is the account's.
+		account := p.local.Bare()
+		return to == from || to.IsZero() && from == account || to == account && from.IsZero()
+	case p.host():
+		return p.isClient(to) && p.isClient(from)
+	}
+	return to == from
 }
 
 // isClient reports whether j, found on a stanza of a stream that we host,

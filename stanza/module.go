@@ -62,8 +62,9 @@ func Pass() Verdict { return Verdict{} }
 // is told [ServiceUnavailable], as if there were nobody (RFC 6120 §8.2.3 rule 3).
 func Drop() Verdict { return Verdict{Action: ActionDrop} }
 
-// Bounce stops the stanza and returns err to its sender, in the way of
-// [ErrorReply].
+// Bounce stops the stanza for err, which goes where the error of a [Handler] goes:
+// to the sender of a request, and to that of a message or presence if it is a
+// condition or [*Error] of this side.
 func Bounce(err error) Verdict { return Verdict{Action: ActionBounce, Err: err} }
 
 // RedirectTo stops the stanza and sends it to another address, with its From as it
@@ -94,12 +95,15 @@ func filtered(f Filter) func(Handler) Handler {
 			case ActionBounce:
 				return v.Err
 			case ActionRedirect:
-				// A clone: the redirected stanza is somebody else's to answer.
-				to := Clone(st)
+				to := st.clone()
 				h := to.Head()
 				h.To = v.To
 				to.SetHead(h)
-				return s.Send(ctx, to)
+				if err := s.Send(ctx, to); err != nil {
+					return err
+				}
+				keep(st) // now it is somebody else's to answer
+				return nil
 			}
 			return nil
 		})

@@ -379,3 +379,15 @@ func BenchmarkMux(b *testing.B) {
 		})
 	}
 }
+
+// A request whose redirection fails is answered, since nobody else has it.
+func TestModuleRedirectFails(t *testing.T) {
+	var m Mux
+	require.NoError(t, Install(&m, &filterModule{}))
+	st := &IQ{ID: "redirect", From: juliet, To: montague, Type: GetIQ, Payload: badPayload{}}
+	r := &recorder{}
+	require.ErrorContains(t, Dispatch(t.Context(), &m, r, st), "cannot encode")
+	require.Len(t, r.sent, 1)
+	require.Contains(t, r.sent[0], "internal-server-error")
+	require.Equal(t, montague, st.To)
+}

@@ -15,11 +15,12 @@ type entry struct {
 	next *entry
 
 	st Stanza // decoded from el; nil before
-	// What st points to. They are used again, so that decoding allocates
-	// little.
-	msg  Message
-	pres Presence
-	iq   IQ
+	// What st points to, and the texts of msg and pres. They are used again, so
+	// that decoding allocates little.
+	msg                   Message
+	pres                  Presence
+	iq                    IQ
+	subject, body, status Texts
 }
 
 var entries = sync.Pool{New: func() any { return new(entry) }}
@@ -38,6 +39,29 @@ func newEntry(el *stream.Element) *entry {
 	el.CloneInto(&e.el)
 	e.cost = len(el.Raw()) + entryCost
 	return e
+}
+
+// decode decodes the stanza of the entry into the entry's own memory. Texts that
+// a handler has put into an earlier stanza are not: they may be anybody's.
+func (e *entry) decode() error {
+	switch KindOf(e.el.Name()) {
+	case MessageKind:
+		e.st = &e.msg
+		e.msg.Subject, e.msg.Body = e.subject, e.body
+		err := e.msg.DecodeElement(&e.el)
+		e.subject, e.body = e.msg.Subject, e.msg.Body
+		return err
+	case PresenceKind:
+		e.st = &e.pres
+		e.pres.Status = e.status
+		err := e.pres.DecodeElement(&e.el)
+		e.status = e.pres.Status
+		return err
+	case IQKind:
+		e.st = &e.iq
+		return e.iq.DecodeElement(&e.el)
+	}
+	return ErrNotStanza
 }
 
 // recycle gives the entry's memory to another stanza. What was borrowed from it

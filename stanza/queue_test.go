@@ -1,8 +1,11 @@
 package stanza
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,4 +97,43 @@ func TestEntryOwnsItsBytes(t *testing.T) {
 	big.st = &big.msg
 	big.recycle()
 	require.NotNil(t, big.st, "a large entry must not go to the pool")
+}
+
+// A handler may change the stanza that it was lent. What it puts there remains
+// its own: the memory of an entry is used again, that of the handler is not.
+func TestEntryLeavesAlone(t *testing.T) {
+	sides(t, func(t *testing.T, f *fake) {
+		c := newConn(f, &Options{Parallel: 1})
+		away := Texts{{Value: "away"}, {Lang: "de", Value: "weg"}}
+		subject, status := slices.Clone(away), slices.Clone(away)
+		go c.Serve(t.Context(), HandlerFunc(func(_ context.Context, _ Sender, st Stanza) error {
+			switch st := st.(type) {
+			case *Message:
+				st.Body, st.Subject = away, subject
+			case *Presence:
+				st.Status = status
+			}
+			return nil
+		}))
+		for range 50 { // entries come out of a pool, which may forget some
+			f.receive(`<message from='%s'><subject>x</subject><body>y</body></message>`, juliet)
+			f.receive(`<presence from='%s'><status>z</status></presence>`, juliet)
+			synctest.Wait()
+		}
+		want := Texts{{Value: "away"}, {Lang: "de", Value: "weg"}}
+		require.Equal(t, want, away)
+		require.Equal(t, want, subject)
+		require.Equal(t, want, status)
+	})
+}
+
+// The reserve is of use whatever waits: it takes one element of any size.
+func TestReserveHoldsAnElement(t *testing.T) {
+	sides(t, func(t *testing.T, f *fake) {
+		const largest = 10_000
+		f.limits = stream.Limits{ElementBytes: largest, InboundBytes: 2 * largest} // the least that Limits permits
+		c := newConn(f, nil)
+		c.queue.used = c.queue.budget
+		require.Equal(t, admit, c.queue.offer(largest+entryCost, true, false))
+	})
 }

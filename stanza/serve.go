@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"net"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
@@ -171,17 +172,8 @@ func (c *Conn) decode(ctx context.Context, e *entry) bool {
 	if e.st != nil {
 		return true
 	}
-	switch KindOf(e.el.Name()) {
-	case MessageKind:
-		e.st = &e.msg
-	case PresenceKind:
-		e.st = &e.pres
-	case IQKind:
-		e.st = &e.iq
-	}
-	err := ErrNotStanza
+	err := e.decode()
 	if e.st != nil {
-		err = e.st.DecodeElement(&e.el)
 		c.link.Load().who.stamp(e.st)
 	}
 	if err == nil {
@@ -194,7 +186,7 @@ func (c *Conn) decode(ctx context.Context, e *entry) bool {
 		// One reply at most, and none to errors and results (RFC 6120 §8.2.3
 		// rules 2 to 4, §8.3.1 rule 8).
 		if reply := ErrorReply(e.st, err); reply != nil {
-			if err := c.Send(ctx, reply); err != nil && c.Err() == nil && ctx.Err() == nil {
+			if err := sendAnswer(ctx, c, reply); err != nil && !errors.Is(err, net.ErrClosed) {
 				c.report(ctx, e.st, err)
 			}
 		}
@@ -204,7 +196,7 @@ func (c *Conn) decode(ctx context.Context, e *entry) bool {
 }
 
 // stamp sets who sent a stanza where that is not for the stanza to say (RFC 6120
-// §8.1.2.1 rule 1): the full JID of the client, and for presence that manages a
+// §8.1.2.1 rule 1): the address of the client, and for presence that manages a
 // subscription its bare JID.
 func (p *parties) stamp(st Stanza) {
 	if !p.host() {
@@ -269,9 +261,10 @@ func (c *Conn) noteReply(st Stanza) {
 	if st.Kind() != IQKind {
 		return
 	}
+	who := &c.link.Load().who
 	c.mu.Lock()
 	for _, r := range c.open {
-		r.answeredBy(st)
+		r.answeredBy(st, who)
 	}
 	c.mu.Unlock()
 }

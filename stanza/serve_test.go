@@ -268,6 +268,21 @@ func TestStamp(t *testing.T) {
 			f.t = t
 		})
 	}
+	// So is one that has bound nothing, or is nobody.
+	for _, remote := range []jid.JID{romeo.Bare(), {}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := host(t)
+			f.remote = remote
+			c := newConn(f, nil)
+			f.receive(`<message from='%s'/>`, juliet)
+			f.receive(`<message/>`)
+			close(f.ends)
+			for st, err := range c.All(t.Context()) {
+				require.NoError(t, err)
+				require.Equal(t, remote, st.Head().From)
+			}
+		})
+	}
 	// Nobody else is corrected.
 	synctest.Test(t, func(t *testing.T) {
 		f := client(t)

@@ -96,11 +96,21 @@ type Stanza interface {
 	// memory that the value already has.
 	DecodeElement(el *stream.Element) error
 
-	clone() Stanza
+	clone() Stanza // a deep copy; of a request, without the duty to answer it
 	appendXML(dst []byte, ns string) ([]byte, error)
 }
 
 // Clone returns a deep copy of st that no longer depends on the memory of the
 // stream: see "Lifetime" in the package documentation. The result has the same
 // dynamic type.
-func Clone(st Stanza) Stanza { return st.clone() }
+func Clone(st Stanza) Stanza {
+	keep(st)
+	return st.clone()
+}
+
+// keep notes that whoever keeps a request answers it.
+func keep(st Stanza) {
+	if iq, ok := st.(*IQ); ok && iq.kept != nil {
+		iq.kept.Store(true)
+	}
+}

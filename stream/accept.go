@@ -64,7 +64,7 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 		return nil, err
 	}
 	n.lang = n.local.Lang
-	if err := n.run(ctx, o.Timeout, func() error { return n.accept(ctx, &o) }); err != nil {
+	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.accept(ctx, &o) }); err != nil {
 		return nil, err
 	}
 	return n.session(o.WriteTimeout, o.CloseTimeout), nil

@@ -104,7 +104,6 @@ func (c *cutter) read(e *Element, level int) {
 	t.buf, t.pos = e.raw, 0
 	c.restart(unlimited, level)
 	t.bindings = append(t.bindings, e.scope...)
-	t.index(0)
 	t.def = defaultSpace(t.bindings)
 	t.outer = len(t.bindings)
 }
@@ -121,7 +120,6 @@ func (c *cutter) readInside(e *Element) {
 	t.frames = append(t.frames, frame{name, e.name.Space, len(t.bindings)})
 	if e.ownDefault {
 		t.bindings = append(t.bindings, binding{space: e.name.Space})
-		t.index(len(t.bindings) - 1)
 		t.def = e.name.Space
 	}
 	t.state, t.pos, t.start = docContent, e.tagLen, e.tagLen

@@ -102,7 +102,7 @@ func (e *Element) AttrBytes(local string) ([]byte, bool) { return e.AttrNS(Name{
 func (e *Element) AttrNS(name Name) ([]byte, bool) {
 	for i := range e.attrs {
 		if a := &e.attrs[i]; a.Name.Local == name.Local && a.Name.Space == name.Space {
-			return a.Value, true
+			return slices.Clip(a.Value), true
 		}
 	}
 	return nil, false
@@ -113,6 +113,7 @@ func (e *Element) AttrNS(name Name) ([]byte, bool) {
 func (e *Element) Attrs() iter.Seq[Attr] {
 	return func(yield func(Attr) bool) {
 		for _, a := range e.attrs {
+			a.Value = slices.Clip(a.Value)
 			if !yield(a) {
 				return
 			}
@@ -143,7 +144,7 @@ func (e *Element) address(local string) (jid.JID, error) {
 
 // Raw returns the bytes of the element as they were received. They may rely on
 // namespace declarations around it; [Element.AppendXML] does not. Borrowed.
-func (e *Element) Raw() []byte { return e.raw }
+func (e *Element) Raw() []byte { return slices.Clip(e.raw) }
 
 // Inner returns the bytes between the start tag and the end tag as they were
 // received. Borrowed.
@@ -151,7 +152,7 @@ func (e *Element) Inner() []byte {
 	if e.tagLen >= e.innerEnd {
 		return nil
 	}
-	return e.raw[e.tagLen:e.innerEnd]
+	return e.raw[e.tagLen:e.innerEnd:e.innerEnd]
 }
 
 // Text returns the character data directly inside the element, decoded.

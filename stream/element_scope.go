@@ -56,8 +56,9 @@ type AttrSet struct {
 // one: what an extension carries is not touched. Elements get no prefix for a
 // content namespace (§4.8.5), and whatever the element takes from the header of
 // the stream that it came from is declared on it. Everything else is copied
-// byte for byte. An error means that set cannot be written, and dst is returned
-// as it was.
+// byte for byte. An error means that set cannot be written, or that a namespace
+// declaration would have to be repeated so often that the result grows out of
+// proportion; dst is returned as it was.
 func (e *Element) AppendRewritten(dst []byte, content string, set ...AttrSet) ([]byte, error) {
 	return e.appendRewritten(dst, content, content, set)
 }
@@ -114,6 +115,15 @@ func (a *AttrSet) tag() string {
 	}
 	return a.Name.Local
 }
+
+// repeatedDecls is how many octets of namespace declarations rewriting may add
+// to an element, besides its own length.
+const repeatedDecls = 16 << 10
+
+// errRepeats is returned for an element beyond that. Whoever makes one is after
+// the memory of a router: a default namespace with a long name that stands on an
+// element whose prefix has to go, and many elements in it.
+var errRepeats = errors.New("stream: element with too many namespace declarations to repeat")
 
 // rewriter is one call of AppendRewritten.
 type rewriter struct {
@@ -198,6 +208,9 @@ func (r *rewriter) rescope(dst []byte, around string, set []AttrSet) ([]byte, er
 		levels []level
 		def    = around
 		inside = r.stanza
+		// Declarations that many elements shared may have to be repeated on
+		// each of them. What that adds stays in proportion to what came in.
+		added, most = 0, len(r.e.raw) + repeatedDecls
 	)
 	for {
 		kind, err := t.next()
@@ -226,13 +239,22 @@ func (r *rewriter) rescope(dst []byte, around string, set []AttrSet) ([]byte, er
 			if t.tok.Prefix == "" || l.content {
 				l.tag = t.tok.Name.Local
 				dst = append(dst, l.tag...)
-				if space != def {
-					dst = appendDecl(dst, "", space)
-					def = space
-				}
 			} else {
 				l.tag = t.tok.Prefix + ":" + t.tok.Name.Local
 				dst = append(dst, l.tag...)
+				if t.declaresDefault() {
+					space = t.def // not for itself, but for what is inside
+				} else {
+					space = def
+				}
+			}
+			if space != def {
+				before := len(dst)
+				dst = appendDecl(dst, "", space)
+				def = space
+				if added += len(dst) - before; added > most {
+					return dst, errRepeats
+				}
 			}
 			tag := t.buf[t.start:t.pos]
 			if len(levels) == 0 {

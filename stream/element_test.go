@@ -300,3 +300,63 @@ func TestElementAppendRewritten(t *testing.T) {
 		require.Equal(t, "~", string(got))
 	}
 }
+
+// TestElementAppendToView: appending to what an element returns leaves the bytes
+// after it alone, which are those of the next element.
+func TestElementAppendToView(t *testing.T) {
+	buf := []byte("<a b='1' c='2'><d>x</d><e>y</e></a>")
+	want := string(buf)
+	e, err := ParseElement(buf, nil)
+	require.NoError(t, err)
+	b, _ := e.AttrBytes("b")
+	_ = append(b, "zzz"...)
+	_ = append(e.Inner(), "zzz"...)
+	for a := range e.Attrs() {
+		_ = append(a.Value, "zzz"...)
+	}
+	for c := range e.Children() {
+		_ = append(c.Raw(), "zzz"...)
+		_ = append(c.Inner(), "zzz"...)
+	}
+	require.Equal(t, want, string(buf))
+}
+
+// TestElementRewrittenSize: no element becomes many times as large on its way
+// through a router.
+func TestElementRewrittenSize(t *testing.T) {
+	children := strings.Repeat("<c/>", 8000)
+	long := strings.Repeat("'", 1000)
+	for _, c := range []struct {
+		name, in string
+		err      error
+	}{
+		{"a declaration that can stay", `<message xmlns='jabber:client'><p:x xmlns:p='u' xmlns="` + long + `">` + children + "</p:x></message>", nil},
+		{"one that cannot", `<message xmlns='jabber:client'><p:x xmlns:p='jabber:client' xmlns="` + long + `">` + children + "</p:x></message>", errRepeats},
+		{"at the outermost", `<p:x xmlns:p='jabber:client' xmlns="` + long + `">` + children + "</p:x>", errRepeats},
+		{"inherited", `<message xmlns='jabber:client'><p:x xmlns:p='u'>` + children + "</p:x></message>", errRepeats},
+		{"a few", `<message xmlns='jabber:client'><p:x xmlns:p='jabber:client' xmlns="u"><c/><c/></p:x></message>`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := parse(t, c.in)
+			out, err := e.AppendRewritten([]byte("~"), NSServer)
+			require.ErrorIs(t, err, c.err)
+			if err != nil {
+				require.Equal(t, "~", string(out))
+				require.LessOrEqual(t, cap(out), 16*len(c.in))
+				return
+			}
+			require.Equal(t, movedTokens(e, NSServer), reparsed(t, "AppendFramed", must(e.AppendFramed(nil, NSServer)), nil))
+			require.LessOrEqual(t, len(out), 4*len(c.in))
+		})
+	}
+	got, err := parse(t, "<message xmlns='jabber:client'><p:x xmlns:p='u' xmlns='v'><c/><c/></p:x></message>").AppendRewritten(nil, NSServer)
+	require.NoError(t, err)
+	require.Equal(t, "<message><p:x xmlns='v' xmlns:p='u'><c></c><c></c></p:x></message>", string(got))
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

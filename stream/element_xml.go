@@ -103,10 +103,11 @@ func AppendMarshal(dst []byte, v any) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("stream: encoding %T: %w", v, err)
 	}
-	if _, err := ParseElement(b, nil); err != nil {
+	e, err := ParseElement(b, nil)
+	if err != nil {
 		return dst, fmt.Errorf("stream: %T does not encode to one element: %w", v, err)
 	}
-	return append(dst, b...), nil
+	return append(dst, e.raw...), nil // without white space around it
 }
 
 // Marshal returns v as encoding/xml encodes it; see [AppendMarshal].

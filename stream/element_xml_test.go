@@ -90,6 +90,26 @@ type verbatim struct {
 	Inner   string   `xml:",innerxml"`
 }
 
+// spaced is an element with white space around it.
+type spaced struct{}
+
+func (spaced) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
+	name := xml.Name{Local: "a"}
+	for _, tok := range []xml.Token{xml.CharData(" \n"), xml.StartElement{Name: name}, xml.EndElement{Name: name}, xml.CharData(" ")} {
+		if err := e.EncodeToken(tok); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestMarshalTrims: what is appended is an element from the first byte to the last.
+func TestMarshalTrims(t *testing.T) {
+	got, err := AppendMarshal([]byte("~"), spaced{})
+	require.NoError(t, err)
+	require.Equal(t, "~<a></a>", string(got))
+}
+
 func TestMarshal(t *testing.T) {
 	got, err := AppendMarshal([]byte("~"), struct {
 		XMLName xml.Name `xml:"urn:x a"`

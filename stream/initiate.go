@@ -69,7 +69,7 @@ func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Sessi
 	n.domain = o.To.DomainJID()
 	n.identity = o.From
 	n.local.To = n.domain
-	if err := n.run(ctx, o.Timeout, func() error { return n.initiate(ctx, o.Features) }); err != nil {
+	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.initiate(ctx, o.Features) }); err != nil {
 		return nil, err
 	}
 	return n.session(o.WriteTimeout, o.CloseTimeout), nil

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// run negotiates by calling step, under ctx and the absolute deadline. On error
-// the connection is closed.
-func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func() error) error {
+// run negotiates by calling step, under ctx and the absolute deadline, which
+// bound the connection and, by the context that step gets, whatever else
+// features wait for. On error the connection is closed.
+func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func(context.Context) error) error {
 	finished := false
 	defer func() {
 		if !finished { // a feature panicked: whoever recovers has no connection to close
@@ -27,7 +28,9 @@ func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func(
 		// fail, those of the last words of the stream included.
 		stop := context.AfterFunc(ctx, func() { n.raw.Close() })
 		defer stop()
-		if err = step(); err != nil {
+		bounded, cancel := context.WithDeadline(ctx, n.deadline)
+		defer cancel()
+		if err = step(bounded); err != nil {
 			n.sayLast(ctx, err)
 		}
 		if !stop() && err == nil {

@@ -492,3 +492,43 @@ func TestLangThatIsNone(t *testing.T) {
 	_, err = stream.Initiate(t.Context(), b, &stream.InitiateOptions{To: domain, Lang: "en-muchtoolong"})
 	require.ErrorIs(t, err, stream.ErrOptions)
 }
+
+// What a feature waits for outside of the stream is bounded by the same deadline.
+func TestDeadlineBoundsFeaturesToo(t *testing.T) {
+	hang := stream.Feature{
+		Name: stream.Name{Space: "urn:test", Local: "hang"},
+		Initiate: func(ctx context.Context, _ *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+			<-ctx.Done() // a prompt for a password, say
+			return stream.Outcome{}, ctx.Err()
+		},
+		Accept: func(ctx context.Context, _ *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+			<-ctx.Done() // a database, say
+			return stream.Outcome{}, ctx.Err()
+		},
+	}
+	const offer = "<hang xmlns='urn:test'/>"
+	t.Run("client", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{
+				Profile: loginGoal, Features: []stream.Feature{hang}, Timeout: 7 * time.Second,
+			})
+			p.say(t, serverHeader+"<stream:features>"+offer+"</stream:features>")
+			require.ErrorIs(t, <-errs, stream.ErrNegotiationTimeout)
+			require.Equal(t, 7*time.Second, time.Since(start))
+			p.all(t)
+		})
+	})
+	t.Run("server", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			p, errs := acceptRaw(&stream.AcceptOptions{
+				Profile: loginGoal, Features: []stream.Feature{hang}, Timeout: 7 * time.Second,
+			})
+			p.say(t, clientHeader+offer)
+			require.ErrorIs(t, <-errs, stream.ErrNegotiationTimeout)
+			require.Equal(t, 7*time.Second, time.Since(start))
+			p.all(t)
+		})
+	})
+}

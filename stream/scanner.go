@@ -128,7 +128,7 @@ func (s *scanner) header() *Element {
 	}
 	e.raw = t.buf[t.start:t.pos]
 	e.tagLen, e.innerEnd = len(e.raw), len(e.raw)
-	e.scope, e.flags, e.ownDefault = nil, 0, false
+	e.scope, e.flags, e.ownDefault, e.ownPrefix = nil, 0, false, false
 	return e
 }
 

@@ -69,6 +69,17 @@ func (t *Tokenizer) declare() bool {
 	return true
 }
 
+// declaresDefault reports whether the start tag just read declares the default
+// namespace.
+func (t *Tokenizer) declaresDefault() bool {
+	for i := range t.decls {
+		if t.decls[i].prefix == "" {
+			return true
+		}
+	}
+	return false
+}
+
 // reservedBinding says why prefix may not be bound to space, or returns "".
 func reservedBinding(prefix, space string) string {
 	switch {
@@ -104,22 +115,29 @@ func uniquePrefixes(b []binding) bool {
 
 // fewBindings is the number of declarations up to which they are searched one
 // by one. Beyond it Tokenizer.latest finds them, so that a peer that declares as
-// many as it may does not slow down every prefix after that.
+// many as it may does not slow down every prefix after that. It takes as many
+// searches to be worth making: who looks into many small elements, each with
+// the declarations around it, does not make it for each.
 const fewBindings = 16
 
-// index brings t.latest up to date with the bindings from index from on. It is
-// not used before they are many, and then until the document ends.
+// index brings t.latest, if it is in use, up to date with the bindings from
+// index from on.
 func (t *Tokenizer) index(from int) {
 	if len(t.latest) == 0 {
-		if len(t.bindings) <= fewBindings {
-			return
-		}
-		if t.latest == nil {
-			t.latest = make(map[string][]int)
-		}
-		from = 0
+		return
 	}
 	for i := from; i < len(t.bindings); i++ {
+		p := t.bindings[i].prefix
+		t.latest[p] = append(t.latest[p], i)
+	}
+}
+
+// indexAll takes t.latest into use.
+func (t *Tokenizer) indexAll() {
+	if t.latest == nil {
+		t.latest = make(map[string][]int, len(t.bindings))
+	}
+	for i := range t.bindings {
 		p := t.bindings[i].prefix
 		t.latest[p] = append(t.latest[p], i)
 	}
@@ -142,6 +160,11 @@ func (t *Tokenizer) unindex(from int) {
 
 // lookup returns the index of the binding in force for prefix, or -1.
 func (t *Tokenizer) lookup(prefix string) int {
+	if len(t.latest) == 0 && len(t.bindings) > fewBindings {
+		if t.searches++; t.searches > fewBindings {
+			t.indexAll()
+		}
+	}
 	if len(t.latest) > 0 {
 		if at := t.latest[prefix]; len(at) > 0 {
 			return at[len(at)-1]

@@ -52,7 +52,8 @@ type Tokenizer struct {
 
 	frames   []frame
 	bindings []binding
-	latest   map[string][]int // see Tokenizer.index
+	latest   map[string][]int // see fewBindings
+	searches int              // with many bindings and without latest
 	decls    []declaration
 	def      string // default namespace in force
 	elements int    // elements in the first-level element so far
@@ -116,7 +117,7 @@ func (t *Tokenizer) reset(lim Limits, level int) {
 	t.tag.step = tagNone
 	t.frames, t.bindings, t.def = t.frames[:0], t.bindings[:0], ""
 	clear(t.latest)
-	t.elements, t.outer, t.flags = 0, 0, 0
+	t.searches, t.elements, t.outer, t.flags = 0, 0, 0, 0
 }
 
 // Feed appends input; the bytes are copied. Tokens returned before become

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -101,4 +102,33 @@ func TestWriterAllocs(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestElementAllocsManyNamespaces: what a peer declares in its stream header is
+// not worked through again for each element that is looked into.
+func TestElementAllocsManyNamespaces(t *testing.T) {
+	var decls strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&decls, " xmlns:p%d='u%d'", i, i)
+	}
+	e := elementIn(t, decls.String(), "<m>"+strings.Repeat("<a><p7:b/></a>", 100)+"</m>")
+	if raceEnabled {
+		t.Skip("the race detector allocates, and makes pools forget")
+	}
+	look := func() {
+		n := 0
+		for a := range e.Children() {
+			for b := range a.Children() {
+				if b.Name().Space == "u7" {
+					n++
+				}
+			}
+		}
+		if n != 100 {
+			t.Fatal(n)
+		}
+	}
+	look()
+	// The declarations are indexed once, for m, and not for each of its children.
+	require.Less(t, testing.AllocsPerRun(20, look), 100.)
 }

@@ -11,11 +11,16 @@ const longestDecl = 256
 // at the very beginning, then white space only (RFC 6120 §11.1 leaves nothing
 // else of XML 1.0 §2.8).
 func (t *Tokenizer) misc() (Kind, error) {
+	i := t.pos
 	if t.state == docEnd {
-		t.item = t.pos
+		// What follows belongs to nothing: it has no limit, and none that
+		// depends on how it arrives.
+		for i < len(t.buf) && class[t.buf[i]]&cSpace != 0 {
+			i++
+		}
+		t.item = i
 	}
 	b := t.window(t.buf)
-	i := t.pos
 	if t.state == docStart {
 		if i == len(b) {
 			return t.more()

@@ -344,6 +344,18 @@ func TestTokenizerErrors(t *testing.T) {
 }
 
 // manyAttributes returns n attributes with different names.
+// TestTokenizerSpaceAtTheEnd: white space after the document has no limit,
+// whether it comes in one piece or in many.
+func TestTokenizerSpaceAtTheEnd(t *testing.T) {
+	in := []byte("<a/>" + strings.Repeat(" ", 30_000))
+	for _, size := range []int{1, 100, 10_000, len(in)} {
+		_, err := tokens(t, &Limits{ElementBytes: 10_000}, in, size)
+		require.NoError(t, err, size)
+		_, err = tokens(t, &Limits{ElementBytes: 10_000}, append(in, '<', 'b'), size)
+		require.Equal(t, NotWellFormed, condition(err), size)
+	}
+}
+
 func manyAttributes(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -45,6 +45,7 @@ type openTag struct {
 	at, end int    // the qualified name
 	def     string // default namespace around it
 	defined bool
+	streams bool // in the stream namespace
 }
 
 // Errors of a Writer, besides [ErrCharacter].
@@ -109,11 +110,14 @@ func (w *Writer) Start(name Name) {
 		return
 	}
 	w.closeTag()
-	tag := w.push()
-	tag.at, tag.def, tag.defined = len(w.buf)+1, w.def, w.defined
-	w.buf = append(w.buf, '<')
 	streams := name.Space == NSStream
-	if streams {
+	// The stream namespace is not the default one: who takes it from around
+	// needs the prefix too.
+	inherits := name.Space == "" && w.depth > 0 && w.top().streams
+	tag := w.push()
+	*tag = openTag{at: len(w.buf) + 1, def: w.def, defined: w.defined, streams: streams || inherits}
+	w.buf = append(w.buf, '<')
+	if tag.streams {
 		w.buf = append(w.buf, "stream:"...)
 	}
 	w.buf = append(w.buf, name.Local...)
@@ -234,17 +238,29 @@ func (w *Writer) attr(prefix, local, value string) {
 		w.buf = append(append(w.buf, prefix...), ':')
 	}
 	w.buf = append(append(w.buf, local...), "='"...)
-	// A name can have been written before only if its hash was. No value holds
-	// a quotation mark as it is, so the name is found with the space and the
-	// quotation mark around it, and nothing else is.
+	// A name can have been written before only if its hash was, and if it is
+	// found with the space and the quotation mark around it. A value that ends
+	// like that, as in a=' id=', is told apart by reading the attributes.
 	hash := uint64(1) << ((uint(local[0]) + uint(local[len(local)-1])*7 + uint(len(local))) % 64)
-	if w.seen&hash != 0 && bytes.Contains(w.buf[w.attrs:at], w.buf[at:]) {
+	if w.seen&hash != 0 && bytes.Contains(w.buf[w.attrs:at], w.buf[at:]) && hasAttr(w.buf[w.attrs:at], w.buf[at+1:len(w.buf)-2]) {
 		w.fail(fmt.Errorf("%w: attribute %s written twice", ErrUnbalanced, quote.ASCII(local, 64)))
 		return
 	}
 	w.seen |= hash
 	w.escaped(value)
 	w.buf = append(w.buf, '\'')
+}
+
+// hasAttr reports whether there is an attribute with the given qualified name
+// among those of an unfinished start tag.
+func hasAttr(attrs, name []byte) bool {
+	for i := 0; ; {
+		have, _, next := rawAttr(attrs, i)
+		if have == nil || bytes.Equal(have, name) {
+			return have != nil
+		}
+		i = next
+	}
 }
 
 // closeTag ends the start tag before something inside the element.

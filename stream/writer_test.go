@@ -54,6 +54,22 @@ func TestWriter(t *testing.T) {
 			w.AttrNS(Name{NSXML, "space"}, "preserve")
 			w.End()
 		}, "<a xmlns='u' xmlns:a1='v' a1:b='1' a1:c='2' xmlns:a2='w' a2:b='3' b='4' xml:space='preserve'/>"},
+		{"value that ends like an attribute begins", func(w *Writer) {
+			w.Start(Name{"u", "a"})
+			w.AttrNS(Name{"v", "id"}, " id=")
+			w.Attr("id", " a1:id=")
+			w.End()
+		}, "<a xmlns='u' xmlns:a1='v' a1:id=' id=' id=' a1:id='/>"},
+		{"namespace of a stream element inherited", func(w *Writer) {
+			w.Start(Name{"u", "a"})
+			w.Start(Name{NSStream, "b"})
+			w.Start(Name{Local: "c"})
+			w.Start(Name{"u", "d"})
+			w.Start(Name{Local: "e"})
+			for range 5 {
+				w.End()
+			}
+		}, "<a xmlns='u'><stream:b xmlns:stream='" + NSStream + "'><stream:c><d><e/></d></stream:c></stream:b></a>"},
 		{"several", func(w *Writer) { w.Start(Name{"u", "a"}); w.End(); w.Start(Name{"u", "b"}); w.End() }, "<a xmlns='u'/><b xmlns='u'/>"},
 		{"within a stream", func(w *Writer) {
 			w.Within(NSClient)

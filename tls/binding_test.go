@@ -155,6 +155,42 @@ func TestBindingsWithoutUniqueSecrets(t *testing.T) {
 	require.Empty(t, bindings(&cs, nil))
 }
 
+func TestClientRefusesWhatCannotBeBound(t *testing.T) {
+	// Without unique secrets and with a certificate that tls-server-end-point is
+	// not defined for there is no binding. A client would then tell the server
+	// that it knows none, which is believed (RFC 5802 §6, flag "n"), and somebody
+	// in the middle with a certificate of that kind would pass.
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	connect := func(key any, alg x509.SignatureAlgorithm) (stream.Security, error) {
+		cert, pool := selfSigned(t, key, alg)
+		domain := jid.MustParse("im.example")
+		server, err := certs(cert).prepare(domain)
+		require.NoError(t, err)
+		config, err := (&ClientOptions{RootCAs: pool, Config: &tls.Config{MaxVersion: tls.VersionTLS12}}).prepare(domain)
+		require.NoError(t, err)
+		// crypto/tls insists on the extended master secret with itself. This has
+		// the same effect on what it exports.
+		config.Renegotiation = tls.RenegotiateOnceAsClient
+		near, far := memPipe(t)
+		done := make(chan error, 1)
+		go func() { // joined below; the handshake ends with either end of the pipe
+			_, _, err := server.handshake(t.Context(), far)
+			done <- err
+		}()
+		_, sec, err := clientHandshake(t.Context(), near, config)
+		near.Close()
+		<-done
+		return sec, err
+	}
+	sec, err := connect(mustECDSA(t), x509.ECDSAWithSHA256)
+	require.NoError(t, err)
+	require.Contains(t, sec.Bindings, bindingEndPoint)
+	sec, err = connect(edKey, x509.PureEd25519)
+	require.ErrorContains(t, err, "channel binding")
+	require.Zero(t, sec)
+}
+
 func mustECDSA(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"slices"
 	"time"
@@ -106,5 +107,15 @@ func clientHandshake(ctx context.Context, conn net.Conn, c *tls.Config) (net.Con
 	}
 	cs := secured.ConnectionState()
 	// VerifyConnection has passed, or there would be no connection.
-	return secured, describe(&cs, true, cs.PeerCertificates[0]), nil
+	sec := describe(&cs, true, cs.PeerCertificates[0])
+	// RFC 9325 §3.5: TLS 1.2 has the extended master secret. Where even the
+	// certificate allows no binding without it, SASL could not tell somebody in
+	// the middle with such a certificate from the server.
+	if len(sec.Bindings) == 0 {
+		return nil, stream.Security{}, handshakeError(errUnbound)
+	}
+	return secured, sec, nil
 }
+
+// errUnbound fails a handshake after the fact.
+var errUnbound = errors.New("the server lacks the extended master secret, and its certificate allows no other channel binding")

@@ -14,7 +14,9 @@
 //     authenticated, the name of the service goes into the Server Name
 //     Indication
 //   - RFC 9325 §3.1, §3.5, §4.1, §4.2: TLS 1.2 and 1.3, no renegotiation,
-//     cipher suites with forward secrecy and authenticated encryption only
+//     cipher suites with forward secrecy and authenticated encryption only;
+//     of §3.5, clients refuse a server without the extended master secret when
+//     that leaves no channel binding at all
 //   - RFC 9266 (tls-exporter) and RFC 5929 §3, §4 (tls-unique,
 //     tls-server-end-point)
 //

@@ -4,8 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
+	"strings"
 
+	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -34,5 +35,24 @@ func handshakeError(err error) error {
 	if errors.As(err, &cert) {
 		return err
 	}
-	return fmt.Errorf("xmpp/tls: handshake: %w", err)
+	return &handshakeFailure{err}
 }
+
+// maxHandshakeText is how much an error repeats of one of crypto/tls. Those
+// are short, unless they quote the peer: crypto/x509 repeats names that it
+// cannot parse in full, and a certificate may have 256 KiB of them.
+const maxHandshakeText = 512
+
+// handshakeFailure is an error of crypto/tls or of the connection below.
+type handshakeFailure struct{ err error }
+
+func (e *handshakeFailure) Error() string {
+	text := e.err.Error()
+	unsafe := func(r rune) bool { return r < ' ' || r > '~' }
+	if len(text) > maxHandshakeText || strings.ContainsFunc(text, unsafe) {
+		text = quote.ASCII(text, maxHandshakeText)
+	}
+	return "xmpp/tls: handshake: " + text
+}
+
+func (e *handshakeFailure) Unwrap() error { return e.err }

@@ -2,11 +2,15 @@ package tls
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,6 +217,53 @@ func TestClientCertificate(t *testing.T) {
 		require.False(t, s.sec.Verified)
 		require.Empty(t, s.sec.PeerChain)
 	})
+}
+
+// What a peer puts into its certificate does not come back in full in an error:
+// crypto/x509 repeats a URI that it cannot parse.
+func TestHandshakeErrorText(t *testing.T) {
+	ca := newCA(t)
+	uri := strings.Repeat("é\x1b:", 20_000)
+	san, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte("://" + strings.Repeat("x", 50_000))}})
+	require.NoError(t, err)
+	template, err := devTemplate()
+	require.NoError(t, err)
+	template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: san}}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, ca.key.Public(), ca.key)
+	require.NoError(t, err)
+	bad := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: ca.key}
+
+	c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool()}, certs(bad))
+	require.Error(t, s.err)
+	require.ErrorContains(t, c.err, "cannot parse URI")
+	require.LessOrEqual(t, len(c.err.Error()), 1024)
+
+	server := certs(issue(t, ca, "im.example"))
+	server.ClientCAs = ca.Pool()
+	offer := &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &bad, nil }}
+	_, s = shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Config: offer}, server)
+	require.ErrorContains(t, s.err, "cannot parse URI")
+	require.LessOrEqual(t, len(s.err.Error()), 1024)
+
+	for _, text := range []string{uri, "short\x1b[2J"} {
+		cause := errors.New(text)
+		err = handshakeError(cause)
+		require.ErrorIs(t, err, cause)
+		require.LessOrEqual(t, len(err.Error()), 1024)
+		require.NotContains(t, err.Error(), "\x1b")
+	}
+	require.EqualError(t, handshakeError(errors.New("remote error: tls: bad certificate")), "xmpp/tls: handshake: remote error: tls: bad certificate")
+}
+
+// A GetCertificate that returns a key without a certificate is a mistake, and
+// not one for a client to bring the program down with.
+func TestServerLeaf(t *testing.T) {
+	cert := issue(t, newCA(t), "im.example")
+	require.Equal(t, cert.Leaf, leaf(&cert))
+	require.Equal(t, cert.Leaf.Raw, leaf(&tls.Certificate{Certificate: cert.Certificate}).Raw)
+	require.Nil(t, leaf(nil))
+	require.Nil(t, leaf(&tls.Certificate{PrivateKey: cert.PrivateKey}))
+	require.Nil(t, leaf(&tls.Certificate{Certificate: [][]byte{{1}}}))
 }
 
 func TestHandshakeHonoursContext(t *testing.T) {

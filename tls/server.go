@@ -145,17 +145,28 @@ func (s *serverSide) handshake(ctx context.Context, conn net.Conn) (net.Conn, st
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, stream.Security{}, handshakeError(err)
 	}
-	var own *x509.Certificate
-	if s.used != nil {
-		if own = s.used.Leaf; own == nil {
-			// Clients have just parsed it; if this side cannot, one binding less.
-			own, _ = x509.ParseCertificate(s.used.Certificate[0])
-		}
-	}
 	now := time.Now
 	if s.config.Time != nil {
 		now = s.config.Time
 	}
 	cs := secured.ConnectionState()
-	return secured, describe(&cs, verifyClient(cs.PeerCertificates, s.config.ClientCAs, now()), own), nil
+	return secured, describe(&cs, verifyClient(cs.PeerCertificates, s.config.ClientCAs, now()), leaf(s.used)), nil
+}
+
+// leaf returns the certificate of a server that has presented cert, or nil if
+// that cannot be told: one channel binding less.
+func leaf(cert *tls.Certificate) *x509.Certificate {
+	switch {
+	// GetCertificate can return a key without a certificate. crypto/tls presents
+	// that as an empty list, and clients that accept it are up to something.
+	case cert == nil || cert.Leaf == nil && len(cert.Certificate) == 0:
+		return nil
+	case cert.Leaf != nil:
+		return cert.Leaf
+	}
+	own, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return own
 }

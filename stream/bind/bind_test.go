@@ -254,7 +254,8 @@ func (p *peer) expect(s string) string {
 	}
 }
 
-// end reads what the other side has to say until it hangs up, hangs up too, and returns that and what the other side made of it.
+// end reads what the other side has to say until it hangs up, hangs up too, and returns that and
+// what the other side made of it.
 func (p *peer) end(done <-chan result) (string, error) {
 	p.tb.Helper()
 	require.NoError(p.tb, p.conn.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -406,7 +407,8 @@ func bindBeforeAuthentication(t *testing.T) {
 	})
 }
 
-// Whatever a request says about who it is from or what it wants to be, the account is the one that authenticated.
+// Whatever a request says about who it is from or what it wants to be, the account is the one that
+// authenticated.
 func claimedIdentities(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"from":             {`<iq id='1' type='set' from='romeo@im.example'><bind` + bindNS + `/></iq>`, "<invalid-from"},

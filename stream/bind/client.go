@@ -18,16 +18,19 @@ var bindName = stream.Name{Space: NS, Local: "bind"}
 
 // ClientOptions says which resource a client binds.
 type ClientOptions struct {
-	// Resource is the resource to ask for. Empty means the one of stream.InitiateOptions.From, and if that has none, one
-	// that the server makes up. The latter is best unless there is a reason: others cannot guess it (RFC 6120 §7.5).
+	// Resource is the resource to ask for. Empty means the one of stream.InitiateOptions.From, and
+	// if that has none, one that the server makes up. The latter is best unless there is a reason:
+	// others cannot guess it (RFC 6120 §7.5).
 	Resource string
 }
 
-// Client returns the feature with which an initiating entity binds a resource. The options are copied; nil means the zero value.
-// The feature is safe for concurrent use by any number of streams.
+// Client returns the feature with which an initiating entity binds a resource. The options are
+// copied; nil means the zero value. The feature is safe for concurrent use by any number of
+// streams.
 //
-// The server may bind another resource than the one asked for (RFC 6120 §7.7.1); Session.LocalAddr tells. A refusal fails
-// the negotiation with an [*Error], an answer that makes no sense with an error that wraps [ErrProtocol].
+// The server may bind another resource than the one asked for (RFC 6120 §7.7.1); Session.LocalAddr
+// tells. A refusal fails the negotiation with an [*Error], an answer that makes no sense with an
+// error that wraps [ErrProtocol].
 func Client(opts *ClientOptions) stream.Feature {
 	var o ClientOptions
 	if opts != nil {
@@ -88,7 +91,8 @@ func writeRequest(w *stream.Writer, id, resource string) {
 	w.End()
 }
 
-// parseResult reads the answer to the request with this id, on a stream with domain for account, which is zero if not known.
+// parseResult reads the answer to the request with this id, on a stream with domain for account,
+// which is zero if not known.
 func parseResult(el *stream.Element, id string, domain, account jid.JID) (jid.JID, error) {
 	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) {
 		return jid.JID{}, violation("answered with %s", quote.ASCII(el.Name().String(), 128))

@@ -1,22 +1,27 @@
-// Package bind is resource binding as a stream feature (RFC 6120 §7), for both roles. [Client] and [Server] return values for the
-// Features of stream.InitiateOptions and stream.AcceptOptions. Once it is done, the stream is for a full JID and stanzas may flow.
+// Package bind is resource binding as a stream feature (RFC 6120 §7), for both roles. [Client] and
+// [Server] return values for the Features of stream.InitiateOptions and stream.AcceptOptions. Once
+// it is done, the stream is for a full JID and stanzas may flow.
 //
-// The client asks for a resource or leaves the choice to the server, and takes what it gets: the address of the stream is what the
-// server says (§7.6.1, §7.7.1), provided that it is a full JID in the domain of the stream.
+// The client asks for a resource or leaves the choice to the server, and takes what it gets: the
+// address of the stream is what the server says (§7.6.1, §7.7.1), provided that it is a full JID in
+// the domain of the stream.
 //
-// The server makes random resources unless told otherwise. One that keeps track of its sessions sets ServerOptions.Bind, which
-// sees every request and decides: grant, override, refuse, or end an older session first (§7.7.2.2). The account is always the one
-// that authenticated, whatever the request says.
+// The server makes random resources unless told otherwise. One that keeps track of its sessions
+// sets ServerOptions.Bind, which sees every request and decides: grant, override, refuse, or end an
+// older session first (§7.7.2.2). The account is always the one that authenticated, whatever the
+// request says.
 //
 // # Sessions of RFC 3921
 //
-// Clients of RFC 3921's time establish a "session" after binding, which RFC 6121 has no use for. ServerOptions.OfferSession
-// advertises it, as optional, and [AnswerSession] makes the answer to the request, which is an ordinary stanza by then.
+// Clients of RFC 3921's time establish a "session" after binding, which RFC 6121 has no use for.
+// ServerOptions.OfferSession advertises it, as optional, and [AnswerSession] makes the answer to
+// the request, which is an ordinary stanza by then.
 //
 // # Specifications
 //
-// RFC 6120 §7 (all of it), §8.2.3 and §8.3 as far as the exchange needs; RFC 3921 §3 (answered, if wanted).
+// RFC 6120 §7 (all of it), §8.2.3 and §8.3 as far as the exchange needs; RFC 3921 §3 (answered, if
+// wanted).
 //
-// Left out: Bind 2 (XEP-0386), unbinding (only in drafts), establishing a session as a client (RFC 6121 Appendix E made it
-// superfluous).
+// Left out: Bind 2 (XEP-0386), unbinding (only in drafts), establishing a session as a client (RFC
+// 6121 Appendix E made it superfluous).
 package bind

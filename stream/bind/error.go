@@ -13,12 +13,13 @@ import (
 // nsStanzas is the namespace of stanza error conditions (RFC 6120 §8.3.2).
 const nsStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
-// Condition is a stanza error condition (RFC 6120 §8.3.3) that ends an attempt to bind. It is an error, so that
-// errors.Is(err, bind.Conflict) works on what Client's negotiation returns, and Bind callbacks can return one. A server may
-// send conditions that are not listed here.
+// Condition is a stanza error condition (RFC 6120 §8.3.3) that ends an attempt to bind. It is an
+// error, so that errors.Is(err, bind.Conflict) works on what Client's negotiation returns, and Bind
+// callbacks can return one. A server may send conditions that are not listed here.
 type Condition string
 
-// The conditions that RFC 6120 §7 defines for binding, and the one for failures of the server's own.
+// The conditions that RFC 6120 §7 defines for binding, and the one for failures of the server's
+// own.
 const (
 	// BadRequest: the request or the resource could not be processed (§7.7.2.1).
 	BadRequest Condition = "bad-request"
@@ -48,12 +49,13 @@ func (c Condition) kind() string {
 	return "cancel"
 }
 
-// Error is a refusal to bind: one that the server sent, on the client; one to send, when a Bind callback returns it.
+// Error is a refusal to bind: one that the server sent, on the client; one to send, when a Bind
+// callback returns it.
 type Error struct {
 	// Condition says what is wrong.
 	Condition Condition
-	// Type is the error type of RFC 6120 §8.3.2: "auth", "cancel", "continue", "modify" or "wait". Empty means, when
-	// sending, the one that RFC 6120 gives with the condition.
+	// Type is the error type of RFC 6120 §8.3.2: "auth", "cancel", "continue", "modify" or "wait".
+	// Empty means, when sending, the one that RFC 6120 gives with the condition.
 	Type string
 	// Text is for a human and may be empty. Of a received error it is the peer's, cut to 512 bytes.
 	Text string
@@ -79,8 +81,8 @@ func (e *Error) Is(target error) bool {
 	return ok && c == e.Condition
 }
 
-// ErrProtocol is wrapped by errors of the client about an answer that is none: another stanza, a wrong id or sender, no address or
-// an impossible one.
+// ErrProtocol is wrapped by errors of the client about an answer that is none: another stanza, a
+// wrong id or sender, no address or an impossible one.
 var ErrProtocol = errors.New("bind: protocol violation by the server")
 
 const maxText = 512

@@ -10,7 +10,8 @@ import (
 	"stanzakit.dev/xmpp/stream/bind"
 )
 
-// A server that knows which resources are taken. A client that wants one of them gets another; five for each account are enough.
+// A server that knows which resources are taken. A client that wants one of them gets another; five
+// for each account are enough.
 func ExampleServer() {
 	var (
 		mu    sync.Mutex

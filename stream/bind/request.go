@@ -8,11 +8,13 @@ import (
 // request is what a client asks for.
 type request struct {
 	id string
-	// asked is the account with the resource that the client wants, or bare if it wants none in particular.
+	// asked is the account with the resource that the client wants, or bare if it wants none in
+	// particular.
 	asked jid.JID
 }
 
-// isRequest reports whether an element is an attempt to bind: an IQ, not an answer, that holds a <bind/>.
+// isRequest reports whether an element is an attempt to bind: an IQ, not an answer, that holds a
+// <bind/>.
 func isRequest(el *stream.Element) bool {
 	// RFC 6120 §4.8.5: a stanza has no prefix; the stream knows what to say about one that has.
 	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) || el.Prefix() != "" {
@@ -26,8 +28,9 @@ func isRequest(el *stream.Element) bool {
 	return ok
 }
 
-// parseRequest reads an attempt to bind by account on a stream with domain. The error is an [*Error], to be answered, or a
-// [*stream.Error], which ends the stream. The id is set even with an error.
+// parseRequest reads an attempt to bind by account on a stream with domain. The error is an
+// [*Error], to be answered, or a [*stream.Error], which ends the stream. The id is set even with an
+// error.
 func parseRequest(el *stream.Element, domain, account jid.JID) (request, error) {
 	r := request{id: el.Attr("id"), asked: account}
 	// RFC 6120 §8.1.2.1: a from that is not the client's own ends the stream. Nothing is ever taken from it.

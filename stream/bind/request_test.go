@@ -186,7 +186,8 @@ func TestParseError(t *testing.T) {
 	}
 }
 
-// What a callback returns goes to the client only as far as it may, and is well-formed whatever it is.
+// What a callback returns goes to the client only as far as it may, and is well-formed whatever it
+// is.
 func TestRefusalOf(t *testing.T) {
 	const ns = ` xmlns='` + nsStanzas + `'`
 	for name, c := range map[string]struct {

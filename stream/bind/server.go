@@ -13,38 +13,47 @@ import (
 // defaultRetries is how many attempts follow a failed one unless ServerOptions says otherwise.
 const defaultRetries = 5
 
-// ServerOptions says how a server binds resources. The zero value gives every client a random resource.
+// ServerOptions says how a server binds resources. The zero value gives every client a random
+// resource.
 type ServerOptions struct {
-	// Bind decides about a request. The account is n.Identity(), who authenticated. The asked address is the account with the
-	// resource that the client wants, prepared by package jid, or the bare account if it wants none in particular.
+	// Bind decides about a request. The account is n.Identity(), who authenticated. The asked
+	// address is the account with the resource that the client wants, prepared by package jid, or
+	// the bare account if it wants none in particular.
 	//
-	// Bind returns the full JID to bind, of the same account. Where the resource is in use, RFC 6120 §7.7.2.2 leaves three ways: return an
-	// address made by [Generate], which is the friendliest; return [Conflict]; or end the older session and return asked.
+	// Bind returns the full JID to bind, of the same account. Where the resource is in use, RFC
+	// 6120 §7.7.2.2 leaves three ways: return an address made by [Generate], which is the
+	// friendliest; return [Conflict]; or end the older session and return asked.
 	//
-	// An error that is or wraps a [Condition] or an [*Error] is sent to the client, which may try again on the same
-	// stream. A [*stream.Error] ends the stream. Any other error is answered with InternalServerError and not shown.
+	// An error that is or wraps a [Condition] or an [*Error] is sent to the client, which may try
+	// again on the same stream. A [*stream.Error] ends the stream. Any other error is answered with
+	// InternalServerError and not shown.
 	//
-	// What Bind reserves is the server's to release when stream.Accept fails after all, or when the session ends. The context is the
-	// one that was given to stream.Accept, so that both can find each other there.
+	// What Bind reserves is the server's to release when stream.Accept fails after all, or when the
+	// session ends. The context is the one that was given to stream.Accept, so that both can find
+	// each other there.
 	//
-	// Nil binds a resource made by Generate whatever the client wants, which keeps resources unique without any record of them.
+	// Nil binds a resource made by Generate whatever the client wants, which keeps resources unique
+	// without any record of them.
 	Bind func(ctx context.Context, n *stream.Negotiation, asked jid.JID) (jid.JID, error)
 
-	// Retries is how many attempts may follow a failed one, from 5 to 10 (RFC 6120 §7.7.3). Zero means 5. One
-	// attempt more ends the stream with policy-violation.
+	// Retries is how many attempts may follow a failed one, from 5 to 10 (RFC 6120 §7.7.3). Zero
+	// means 5. One attempt more ends the stream with policy-violation.
 	Retries int
 
-	// OfferSession advertises the sessions of RFC 3921 as optional, for clients that know no better. The server must then
-	// answer requests for one: see [AnswerSession]. False: not advertised, and clients of today do without.
+	// OfferSession advertises the sessions of RFC 3921 as optional, for clients that know no
+	// better. The server must then answer requests for one: see [AnswerSession]. False: not
+	// advertised, and clients of today do without.
 	OfferSession bool
 }
 
-// ErrOptions is wrapped by errors about options that cannot be used, and about a Bind callback that does not do as it must.
+// ErrOptions is wrapped by errors about options that cannot be used, and about a Bind callback that
+// does not do as it must.
 var ErrOptions = errors.New("bind: unusable options")
 
-// Server returns the feature with which a receiving entity lets clients bind a resource. The options are copied; it is safe for
-// concurrent use by any number of streams. Options that cannot be used end every stream with internal-server-error, and with an
-// error that wraps [ErrOptions] on this side; see [ServerOptions.Validate].
+// Server returns the feature with which a receiving entity lets clients bind a resource. The
+// options are copied; it is safe for concurrent use by any number of streams. Options that cannot
+// be used end every stream with internal-server-error, and with an error that wraps [ErrOptions] on
+// this side; see [ServerOptions.Validate].
 func Server(opts *ServerOptions) stream.Feature {
 	var o ServerOptions
 	if opts != nil {
@@ -63,13 +72,14 @@ func Server(opts *ServerOptions) stream.Feature {
 	}
 }
 
-// Generate returns account with a resource that nobody can guess: more than 128 bits of randomness (RFC 6120 §7.5, §7.6).
+// Generate returns account with a resource that nobody can guess: more than 128 bits of randomness
+// (RFC 6120 §7.5, §7.6).
 func Generate(account jid.JID) (jid.JID, error) {
 	return account.WithResource(rand.Text())
 }
 
-// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server calls it when it starts, rather
-// than learn from its first client.
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server
+// calls it when it starts, rather than learn from its first client.
 func (o *ServerOptions) Validate() error {
 	// RFC 6120 §7.7.3: at least 5 and no more than 10.
 	if o != nil && o.Retries != 0 && (o.Retries < 5 || o.Retries > 10) {

@@ -30,7 +30,10 @@ type Options struct {
 	// Resolver looks names up. Nil means net.DefaultResolver.
 	Resolver Resolver
 
-	// Dialer makes the connections. Nil means a net.Dialer without settings.
+	// Dialer makes the connections. Nil means a net.Dialer without settings. The
+	// DNS of a domain can name any address and port, inside the caller's own
+	// network too: a program that connects to domains which strangers choose
+	// has a Dialer that refuses what they must not reach.
 	Dialer ContextDialer
 
 	// AttemptTimeout bounds each lookup and each attempt to connect. Zero means
