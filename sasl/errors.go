@@ -107,7 +107,7 @@ var (
 type Error struct {
 	Condition Condition // Empty means NotAuthorized, as RFC 6120 §6.5 asks for conditions not understood.
 	Text      string    // Explanation that may be shown to the peer; may be empty.
-	Err       error     // Local cause; may be nil.
+	Cause       error     // Local cause; may be nil.
 }
 
 // Error returns the condition, the text and the cause. Text that came from a peer is data: it is
@@ -117,8 +117,8 @@ func (e *Error) Error() string {
 	if e.Text != "" {
 		s += ": " + legible(e.Text)
 	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
 	}
 	return s
 }
@@ -130,7 +130,7 @@ func (e *Error) Is(target error) bool {
 }
 
 // Unwrap returns the local cause.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Cause }
 
 func (e *Error) condition() Condition {
 	if e.Condition == "" {
@@ -141,17 +141,17 @@ func (e *Error) condition() Condition {
 
 // aborted is a failure that the client decided.
 func aborted(text string, cause error) *Error {
-	return &Error{Condition: Aborted, Text: text, Err: cause}
+	return &Error{Condition: Aborted, Text: text, Cause: cause}
 }
 
 // malformed is a message from the client that breaks the grammar.
 func malformed(text string, cause error) *Error {
-	return &Error{Condition: MalformedRequest, Text: text, Err: cause}
+	return &Error{Condition: MalformedRequest, Text: text, Cause: cause}
 }
 
 // temporary is a failure of the server's own.
 func temporary(cause error) *Error {
-	return &Error{Condition: TemporaryAuthFailure, Err: cause}
+	return &Error{Condition: TemporaryAuthFailure, Cause: cause}
 }
 
 // Bounds on what error texts repeat of the peer's data.

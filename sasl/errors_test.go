@@ -15,7 +15,7 @@ func TestError(t *testing.T) {
 	conditions := []Condition{Aborted, AccountDisabled, CredentialsExpired, EncryptionRequired, IncorrectEncoding, InvalidAuthzid,
 		InvalidMechanism, MalformedRequest, MechanismTooWeak, NotAuthorized, TemporaryAuthFailure}
 	for _, c := range conditions {
-		err := fmt.Errorf("logging in: %w", &Error{Condition: c, Text: "the text", Err: io.ErrUnexpectedEOF})
+		err := fmt.Errorf("logging in: %w", &Error{Condition: c, Text: "the text", Cause: io.ErrUnexpectedEOF})
 		require.Equal(t, "logging in: sasl: "+string(c)+": the text: unexpected EOF", err.Error())
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		for _, other := range conditions {

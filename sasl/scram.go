@@ -78,5 +78,5 @@ func verifyProof(h Hash, storedKey, proof []byte, auth string) int {
 
 // unavailable is the error for a mechanism whose hash this package does not have.
 func unavailable(name string) *Error {
-	return &Error{Condition: InvalidMechanism, Err: fmt.Errorf("%w: unknown hash in %s", ErrConfig, quote(name))}
+	return &Error{Condition: InvalidMechanism, Cause: fmt.Errorf("%w: unknown hash in %s", ErrConfig, quote(name))}
 }

@@ -194,7 +194,7 @@ func (s *scramClient) rejected(msg string) *Error {
 	case "no-resources":
 		condition = TemporaryAuthFailure
 	}
-	return &Error{Condition: condition, Err: fmt.Errorf("%w: %s", ErrRejected, quote(value))}
+	return &Error{Condition: condition, Cause: fmt.Errorf("%w: %s", ErrRejected, quote(value))}
 }
 
 // Format prints the name of the mechanism and nothing of the exchange, whatever the verb.

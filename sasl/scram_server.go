@@ -34,7 +34,7 @@ func newScramServer(name string, h Hash, plus bool, c *ServerConfig) (Server, er
 		return nil, err
 	}
 	if plus && len(cfg.Bindings) == 0 {
-		return nil, &Error{Condition: InvalidMechanism, Err: fmt.Errorf("%w: the connection has none", ErrChannelBinding)}
+		return nil, &Error{Condition: InvalidMechanism, Cause: fmt.Errorf("%w: the connection has none", ErrChannelBinding)}
 	}
 	return &scramServer{name: name, hash: h, plus: plus, cfg: cfg}, nil
 }
@@ -108,13 +108,13 @@ func (s *scramServer) checkFlag(m clientFirst) ([]byte, error) {
 	case m.flag == 'y' && s.cfg.plusOffered():
 		// §6: the client must have believed that there was no -PLUS, so somebody removed it from the list: MUST
 		// fail.
-		return nil, &Error{Condition: NotAuthorized, Text: "channel binding was offered", Err: ErrDowngrade}
+		return nil, &Error{Condition: NotAuthorized, Text: "channel binding was offered", Cause: ErrDowngrade}
 	case m.flag == 'p':
 		// §6: a type that the server does not support MUST fail.
 		data, ok := s.cfg.binding(m.cbType)
 		if !ok {
 			return nil, &Error{Condition: NotAuthorized, Text: "channel binding type not supported",
-				Err: fmt.Errorf("%w: type %s", ErrChannelBinding, quote(m.cbType))}
+				Cause: fmt.Errorf("%w: type %s", ErrChannelBinding, quote(m.cbType))}
 		}
 		return data, nil
 	}
@@ -129,12 +129,12 @@ func (s *scramServer) verify(ctx context.Context, msg string) ([]byte, error) {
 	}
 	// RFC 5802 §5.1: the server MUST verify that the nonce is the one it sent.
 	if !hmac.Equal([]byte(m.nonce), []byte(s.nonce)) {
-		return nil, &Error{Condition: NotAuthorized, Err: ErrNonce}
+		return nil, &Error{Condition: NotAuthorized, Cause: ErrNonce}
 	}
 	// RFC 5802 §6: the server MUST always validate "c" by constructing the value itself. Comparing the base64
 	// text leaves no room for another header, a second spelling or bytes behind the data.
 	if !hmac.Equal([]byte(m.binding), []byte(s.binding)) {
-		return nil, &Error{Condition: NotAuthorized, Err: ErrChannelBinding}
+		return nil, &Error{Condition: NotAuthorized, Cause: ErrChannelBinding}
 	}
 	auth := authMessage(s.client.bare, s.first, m.withoutProof)
 	if verifyProof(s.hash, s.account.keys.StoredKey, m.proof, auth)&s.account.known != 1 {

@@ -68,7 +68,7 @@ func Select(mechs []Mechanism, offered []string, p Policy) (Mechanism, Binding, 
 	if plaintext {
 		condition = EncryptionRequired
 	}
-	return Mechanism{}, Binding{}, &Error{Condition: condition, Err: fmt.Errorf("%w among those offered: %s", ErrNoMechanism, quoteList(offered))}
+	return Mechanism{}, Binding{}, &Error{Condition: condition, Cause: fmt.Errorf("%w among those offered: %s", ErrNoMechanism, quoteList(offered))}
 }
 
 // agree chooses the binding to use with a -PLUS mechanism, by the rules of XEP-0440 §3 and RFC 5802

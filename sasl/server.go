@@ -187,7 +187,7 @@ func (c *ServerConfig) authorize(ctx context.Context, id Identity) error {
 	case ctx.Err() != nil:
 		return temporary(err)
 	default:
-		return &Error{Condition: InvalidAuthzid, Err: err}
+		return &Error{Condition: InvalidAuthzid, Cause: err}
 	}
 }
 

@@ -114,5 +114,5 @@ func (x *clientExchange) abort(step clientStep, answered frame) clientStep {
 // violation is a step that fails because of what the server did.
 func violation(format string, args ...any) clientStep {
 	err := fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
-	return clientStep{err: &sasl.Error{Condition: sasl.Aborted, Err: err}}
+	return clientStep{err: &sasl.Error{Condition: sasl.Aborted, Cause: err}}
 }

@@ -22,7 +22,7 @@ type scriptedStep struct {
 
 func (s *scriptedMechanism) Next(_ context.Context, in []byte) ([]byte, bool, error) {
 	if len(*s) == 0 {
-		return nil, false, &sasl.Error{Condition: sasl.Aborted, Err: sasl.ErrFinished}
+		return nil, false, &sasl.Error{Condition: sasl.Aborted, Cause: sasl.ErrFinished}
 	}
 	step := (*s)[0]
 	*s = (*s)[1:]
@@ -33,7 +33,7 @@ func (s *scriptedMechanism) Next(_ context.Context, in []byte) ([]byte, bool, er
 }
 
 var (
-	errMechanism = &sasl.Error{Condition: sasl.Aborted, Err: errors.New("no")}
+	errMechanism = &sasl.Error{Condition: sasl.Aborted, Cause: errors.New("no")}
 
 	challenge = func(data string) frame { return frame{kind: frameChallenge, data: []byte(data)} }
 	success   = func(data []byte) frame { return frame{kind: frameSuccess, data: data} }

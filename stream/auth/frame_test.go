@@ -82,7 +82,7 @@ func TestWriteFrame(t *testing.T) {
 		{frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{}}}, `<failure` + xmlns + `><not-authorized/></failure>`},
 		{frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: "x y><"}}}, `<failure` + xmlns + `><not-authorized/></failure>`},
 		{
-			frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: sasl.AccountDisabled, Text: "a<\x00\x1b\ufffe\xff&b", Err: errContent}}},
+			frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: sasl.AccountDisabled, Text: "a<\x00\x1b\ufffe\xff&b", Cause: errContent}}},
 			`<failure` + xmlns + `><account-disabled/><text xml:lang='en'>a&lt;&amp;b</text></failure>`,
 		},
 	} {

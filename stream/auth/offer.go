@@ -32,7 +32,7 @@ func parseMechanisms(offer *stream.Element) ([]string, error) {
 			continue
 		}
 		if len(names) == maxMechanisms {
-			return nil, &sasl.Error{Condition: sasl.Aborted, Err: fmt.Errorf("%w: more than %d mechanisms offered", ErrProtocol, maxMechanisms)}
+			return nil, &sasl.Error{Condition: sasl.Aborted, Cause: fmt.Errorf("%w: more than %d mechanisms offered", ErrProtocol, maxMechanisms)}
 		}
 		names = append(names, name)
 	}

@@ -249,7 +249,7 @@ func (o *ServerOptions) authorize(ctx context.Context, id sasl.Identity, domain 
 	own, err := account(id.AuthcID, domain)
 	if err != nil {
 		// Only a store that returns a canonical name which is no localpart gets here.
-		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Err: err}
+		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
 	}
 	asked := own
 	if id.AuthzID != "" {
@@ -257,7 +257,7 @@ func (o *ServerOptions) authorize(ctx context.Context, id sasl.Identity, domain 
 		// domain, whatever Authorize has to say.
 		asked, err = jid.Parse(id.AuthzID)
 		if err != nil || !asked.IsBare() || asked.Local() == "" || asked.DomainJID() != own.DomainJID() {
-			return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Err: err}
+			return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Cause: err}
 		}
 	}
 	if o.Authorize == nil {
@@ -274,11 +274,11 @@ func (o *ServerOptions) authorize(ctx context.Context, id sasl.Identity, domain 
 	case errors.As(err, &e):
 		return jid.JID{}, e
 	case ctx.Err() != nil:
-		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Err: err}
+		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
 	case asked != own:
-		return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Err: err}
+		return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Cause: err}
 	default:
-		return jid.JID{}, &sasl.Error{Condition: sasl.NotAuthorized, Err: err}
+		return jid.JID{}, &sasl.Error{Condition: sasl.NotAuthorized, Cause: err}
 	}
 }
 
