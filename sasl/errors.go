@@ -102,12 +102,12 @@ var (
 	ErrConfig = errors.New("configuration not usable")
 )
 
-// An Error is a failed authentication. Servers report Condition and Text to the client and keep Err
+// An Error is a failed authentication. Servers report Condition and Text to the client and keep Cause
 // to themselves; protocols that receive a failure from a server make an Error of it.
 type Error struct {
 	Condition Condition // Empty means NotAuthorized, as RFC 6120 §6.5 asks for conditions not understood.
 	Text      string    // Explanation that may be shown to the peer; may be empty.
-	Cause       error     // Local cause; may be nil.
+	Cause     error     // Local cause; may be nil.
 }
 
 // Error returns the condition, the text and the cause. Text that came from a peer is data: it is
