@@ -100,6 +100,7 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*serverConn]struct{}
+	crowd     int // the most there were in conns since it was made
 }
 
 // ConflictPolicy is one of the three ways to settle a conflict of resources
@@ -360,6 +361,7 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 		s.conns = make(map[*serverConn]struct{})
 	}
 	s.conns[c] = struct{}{}
+	s.crowd = max(s.crowd, len(s.conns))
 	return c, nil
 }
 
@@ -369,6 +371,11 @@ func (s *Server) leave(c *serverConn) {
 	c.evicting.Wait()
 	s.mu.Lock()
 	delete(s.conns, c)
+	if len(s.conns) == 0 && s.crowd > 256 {
+		// A map does not shrink: what a flood of connections has made of it
+		// goes when the flood has gone.
+		s.conns, s.crowd = nil, 0
+	}
 	s.mu.Unlock()
 	close(c.done)
 }

@@ -1,6 +1,9 @@
 package stream
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // Tokenizer reads the XML of RFC 6120 §11: XML 1.0 with namespaces, in UTF-8,
 // without comments, processing instructions, document type declarations and
@@ -203,6 +206,9 @@ func (t *Tokenizer) Finish() error {
 // any method of t.
 func (t *Tokenizer) Next() (*Token, error) {
 	kind, err := t.next()
+	for err == nil && kind == Text && t.textRefs && emptyCDATA(t.tok.Text) {
+		kind, err = t.next()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +235,16 @@ func (t *Tokenizer) Next() (*Token, error) {
 	}
 	tok.Attrs, tok.SelfClosing = nil, false
 	return tok, nil
+}
+
+// emptyCDATA reports whether text is made of empty CDATA sections, so that there
+// is no text at all.
+func emptyCDATA(text []byte) bool {
+	const empty = cdataOpen + "]]>"
+	for bytes.HasPrefix(text, []byte(empty)) {
+		text = text[len(empty):]
+	}
+	return len(text) == 0
 }
 
 // next finds the next token without decoding it. For a tag, Name and Prefix of

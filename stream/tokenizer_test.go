@@ -123,7 +123,7 @@ func TestTokenizer(t *testing.T) {
 		{"XML-2.7 CDATA", "<a><![CDATA[<b>&amp;]]]]><![CDATA[>]]></a>", []string{"<a>", `"<b>&amp;]]>"`, "</a>"}},
 		{"XML-2.7 CDATA merged", "<a>1<![CDATA[2\r\n]]>3<![CDATA[]]>&lt;</a>", []string{"<a>", `"12\n3<"`, "</a>"}},
 		{"XML-2.7 brackets in CDATA", "<a><![CDATA[a]b]]c]]]></a>", []string{"<a>", `"a]b]]c]"`, "</a>"}},
-		{"XML-2.7 empty CDATA", "<a><![CDATA[]]></a>", []string{"<a>", `""`, "</a>"}},
+		{"XML-2.7 empty CDATA", "<a><![CDATA[]]></a>", []string{"<a>", "</a>"}},
 		{"XML-2.4 brackets", "<a>]] ]> ]]&gt; >]]</a>", []string{"<a>", `"]] ]> ]]> >]]"`, "</a>"}},
 		{"XML-2.4 bracket after markup", "<a><b c=']]'/>><![CDATA[x]]>></a>", []string{"<a>", `<b c="]]" />`, "</b>", `">x>"`, "</a>"}},
 		{"XML-2.2 text", "<a>\u00e9 \u4f60\u597d \U0001F600 \ufeff \u0085 \x7f \U0010FFFF \U0001FFFE</a>", []string{"<a>", fmt.Sprintf("%q", "\u00e9 \u4f60\u597d \U0001F600 \ufeff \u0085 \x7f \U0010FFFF \U0001FFFE"), "</a>"}},
@@ -468,5 +468,34 @@ func TestCharRange(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A CDATA section with nothing in it is no text.
+func TestTokenizerEmptyCDATA(t *testing.T) {
+	for in, want := range map[string]int{
+		"<a><![CDATA[]]></a>":                  0,
+		"<a><![CDATA[]]><![CDATA[]]><b/></a>":  0,
+		"<a><![CDATA[]]>x<![CDATA[]]></a>":     1,
+		"<a><![CDATA[]]> <![CDATA[<]]></a>":    1,
+		"<a><b/><![CDATA[]]><b/>&amp;<b/></a>": 1,
+	} {
+		tok, err := NewTokenizer(nil)
+		require.NoError(t, err)
+		tok.Feed([]byte(in))
+		texts := 0
+		for {
+			tk, err := tok.Next()
+			if err != nil {
+				require.Equal(t, ErrNeedMore, err)
+				break
+			}
+			if tk.Kind == Text {
+				texts++
+				require.NotEmpty(t, tk.Text, in)
+			}
+		}
+		require.NoError(t, tok.Finish())
+		require.Equal(t, want, texts, in)
 	}
 }
