@@ -22,3 +22,14 @@ func RawConn(s *Session) net.Conn { return s.conn }
 
 // NewStreamID is newStreamID.
 func NewStreamID() string { return newStreamID() }
+
+// QueuedBytes returns how many bytes of buffers the writing half of a session
+// holds.
+func QueuedBytes(s *Session) int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	if s.out.buf == nil {
+		return 0
+	}
+	return cap(*s.out.buf)
+}

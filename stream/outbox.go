@@ -306,6 +306,10 @@ func (o *outbox) stop(err error) {
 		return
 	}
 	o.err = err
+	if !o.writing {
+		// What was queued behind a broken connection goes nowhere.
+		o.buf, o.spare = nil, nil
+	}
 	o.failLocked()
 	o.wakeLocked()
 }

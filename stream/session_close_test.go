@@ -340,8 +340,11 @@ func TestCauseOfThePeerBeatsABrokenPipe(t *testing.T) {
 			synctest.Wait()
 			peer.Close()
 			require.NoError(t, s.Send(t.Context(), raw("<presence/>")))
+			synctest.Wait() // the write has failed
+			require.NoError(t, s.Send(t.Context(), raw("<presence/>")))
 			<-s.Done()
 			require.ErrorIs(t, s.Err(), io.ErrClosedPipe)
+			require.Zero(t, stream.QueuedBytes(s))
 			close(release)
 		})
 	})
