@@ -44,7 +44,7 @@ type outbox struct {
 	shut    bool          // the closing tag is queued
 	reason  *Error        // the stream error queued before it, or nil
 	err     error         // why nothing can be sent any more
-	broken  bool          // a write failed: nothing is written any more
+	broken  bool          // a write failed: the writer drops what is queued
 }
 
 // buffers are pooled across sessions: a session that has just fallen silent
@@ -182,7 +182,7 @@ func (o *outbox) appendLocked(b []byte, r *Receipt) {
 		r.end = o.queued
 		o.waiting = append(o.waiting, r)
 	}
-	if !o.writing && !o.broken {
+	if !o.writing {
 		o.writing = true
 		// Owner: the outbox. Stops when the buffer is empty or a write fails.
 		// Joined through flushed.
@@ -306,10 +306,6 @@ func (o *outbox) stop(err error) {
 		return
 	}
 	o.err = err
-	if !o.writing {
-		// What was queued behind a broken connection goes nowhere.
-		o.buf, o.spare = nil, nil
-	}
 	o.failLocked()
 	o.wakeLocked()
 }

@@ -7,12 +7,15 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"stanzakit.dev/xmpp/internal/memconn"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -347,5 +350,49 @@ func TestCauseOfThePeerBeatsABrokenPipe(t *testing.T) {
 			require.Zero(t, stream.QueuedBytes(s))
 			close(release)
 		})
+	})
+}
+
+// brokenOnce is a connection that takes half of one write, fails it, and would
+// take more after that.
+type brokenOnce struct {
+	net.Conn
+	armed, failed atomic.Bool
+	after         atomic.Int64 // bytes taken after the failure
+}
+
+func (c *brokenOnce) Write(p []byte) (int, error) {
+	switch {
+	case c.failed.Load():
+		c.after.Add(int64(len(p)))
+		return len(p), nil
+	case c.armed.Load():
+		c.failed.Store(true)
+		n, _ := c.Conn.Write(p[:len(p)/2])
+		return n, errors.New("wobbly cable")
+	}
+	return c.Conn.Write(p)
+}
+
+// After half an element nothing more may be written, whatever the connection
+// would take: the peer would read the rest as part of that element.
+func TestNothingIsWrittenAfterAFailedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := memconn.Pipe()
+		p := newPeer(a)
+		p.say(t, clientHeader)
+		conn := &brokenOnce{Conn: b}
+		s, err := stream.Accept(t.Context(), conn, &stream.AcceptOptions{Profile: bare, Domains: []jid.JID{domain}})
+		require.NoError(t, err)
+		_, end := serve(s)
+		synctest.Wait()
+		conn.armed.Store(true)
+		require.NoError(t, s.Send(t.Context(), raw("<message/>")))
+		synctest.Wait()
+		require.NoError(t, s.Send(t.Context(), raw("<presence/>")))
+		require.ErrorContains(t, <-end, "wobbly cable")
+		require.Zero(t, conn.after.Load())
+		p.Close()
+		require.True(t, strings.HasSuffix(p.all(t), "<mess"), p.heard())
 	})
 }
