@@ -50,17 +50,21 @@ func (c *heldConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// holdWrites holds every write from now on, short of cut bytes, until release
-// is called.
+// holdWrites holds every write that begins from now on, short of cut bytes,
+// until release is called. Another call takes over from this one for writes that
+// begin after it.
 func (c *heldConn) holdWrites(cut int) (release func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hold, c.cut = make(chan struct{}), cut
+	hold := make(chan struct{})
+	c.hold, c.cut = hold, cut
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		close(c.hold)
-		c.hold = nil
+		close(hold)
+		if c.hold == hold {
+			c.hold = nil
+		}
 	})
 }
 
@@ -95,10 +99,16 @@ func TestReceiptsOfAWriteUnderWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, conn, _ := held(t, &stream.AcceptOptions{})
+				// While the writer is held by something else, two elements
+				// come together behind it.
+				before := conn.holdWrites(0)
+				require.NoError(t, s.Send(t.Context(), raw(`<presence/>`)))
+				synctest.Wait()
 				release := conn.holdWrites(c.cut)
 				var receipts [3]*stream.Receipt
 				for i := range receipts {
 					if i == 2 {
+						before()
 						synctest.Wait() // the writer has taken the first two
 					}
 					var err error
