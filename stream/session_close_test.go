@@ -120,6 +120,7 @@ func TestOnlyTheFirstReasonIsSent(t *testing.T) {
 				}
 				require.ErrorIs(t, server.Err(), c.cause)
 				require.Equal(t, c.sent, sent, "traced is what was sent")
+				<-client.Done()
 				if c.sent != nil {
 					require.ErrorIs(t, client.Err(), stream.SystemShutdown)
 				} else {
