@@ -49,6 +49,28 @@ type ClientConfig struct {
 	// Binding refuses to use SCRAM without it when the -PLUS variant is among them.
 	Offered []string
 
+	// OfferedTypes holds the types of channel binding that the server announced (XEP-0440). Nil means
+	// that it announced none. Offered and OfferedTypes are what a SCRAM server can prove that it sent
+	// (XEP-0474).
+	OfferedTypes []string
+
+	// TLSVersion is the version of TLS below as the protocol numbers it (0x0304), to be compared with
+	// what a SCRAM server says (XEP-0515). Zero: not compared.
+	TLSVersion uint16
+
+	// Token is the secret of mechanisms that use one: an OAuth 2.0 bearer token for OAUTHBEARER, a
+	// token of the server's own for HT. Empty: GetToken is asked.
+	Token string
+
+	// GetToken is called when Token is empty and the token is needed. Nil: there is none. Its error
+	// ends the exchange.
+	GetToken func(ctx context.Context) (string, error)
+
+	// Host and Port are what the client connected to, which OAUTHBEARER repeats to the server (RFC
+	// 7628 §3.1). Empty and zero: not said.
+	Host string
+	Port int
+
 	// Secure says that the channel is confidential and the server's identity verified. Mechanisms
 	// that reveal the password refuse to start without it. Zero: it is neither.
 	Secure bool

@@ -19,9 +19,16 @@ type Mechanism struct {
 	// ChannelBinding says that the exchange is bound to the channel below (a -PLUS variant).
 	ChannelBinding bool
 
-	// Plaintext says that the peer learns the password: such a mechanism is used only on a secure
-	// channel.
+	// BindingType is the one type of channel binding that the mechanism is for, where its name fixes
+	// it (HT-SHA-256-EXPR); empty means that the exchange names the type.
+	BindingType string
+
+	// Plaintext says that the peer learns the secret, or that whoever listens can guess it at leisure:
+	// such a mechanism is used only on a secure channel.
 	Plaintext bool
+
+	// Credential is what a client needs to use the mechanism.
+	Credential Credential
 
 	// NewClient starts the initiating side of one exchange. The configuration is copied. Nil: no
 	// client side.
@@ -31,6 +38,22 @@ type Mechanism struct {
 	// server side.
 	NewServer func(*ServerConfig) (Server, error)
 }
+
+// Credential is a kind of thing that a client proves its identity with.
+type Credential uint8
+
+const (
+	// PasswordCredential: a password, or keys derived from one.
+	PasswordCredential Credential = iota
+	// CertificateCredential: the certificate that the channel below was set up with (EXTERNAL).
+	CertificateCredential
+	// TokenCredential: a secret that somebody issued, an OAuth 2.0 bearer token (OAUTHBEARER).
+	TokenCredential
+	// FastTokenCredential: a token of the server's own, for one mechanism (XEP-0484).
+	FastTokenCredential
+	// NoCredential: nothing at all (ANONYMOUS).
+	NoCredential
+)
 
 // String returns the name of the mechanism.
 func (m Mechanism) String() string { return m.Name }

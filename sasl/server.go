@@ -25,6 +25,42 @@ type ServerConfig struct {
 	// (RFC 5802 §6). Nil: -PLUS counts as offered when Bindings is not empty.
 	Offered []string
 
+	// OfferedTypes holds the types of channel binding that this server announced on this connection
+	// (XEP-0440). Nil means that it announced none. Offered and OfferedTypes are what SCRAM proves to
+	// the client (XEP-0474); it does so when Offered is not nil.
+	OfferedTypes []string
+
+	// TLSVersion is the version of TLS below as the protocol numbers it (0x0304), for SCRAM to tell the
+	// client (XEP-0515). Zero: not told.
+	TLSVersion uint16
+
+	// External decides for EXTERNAL who is at the other end of the channel, from what that has proved
+	// below (a certificate), and from what the client asks to act as, empty if it asks for nothing. It
+	// returns the name that becomes Identity.AuthcID. An [*Error] is returned to the caller as it is,
+	// any other error makes NotAuthorized. Nil: EXTERNAL cannot be used.
+	External func(ctx context.Context, authzID string) (authcID string, err error)
+
+	// Anonymous makes up a name for a client of ANONYMOUS. The trace is what the client said about
+	// itself, at most 255 bytes, for logs only. Nil: ANONYMOUS cannot be used.
+	Anonymous func(ctx context.Context, trace string) (authcID string, err error)
+
+	// Bearer verifies an OAuth 2.0 token for OAUTHBEARER and returns whose it is. An [*Error] is
+	// returned to the caller as it is; any other error, ErrUnknownUser say, makes NotAuthorized. Nil:
+	// OAUTHBEARER cannot be used.
+	Bearer func(context.Context, BearerToken) (authcID string, err error)
+
+	// FastTokens finds the tokens that an HT mechanism may be used with (XEP-0484): it calls match with
+	// each token of the user for this mechanism, at most a few, until one fits, and returns the
+	// canonical name of the user. match takes the same time for each. If none fits, or there is no
+	// such user, the error is or wraps ErrUnknownUser, which makes NotAuthorized; an [*Error] is
+	// returned to the caller as it is. Nil: HT mechanisms cannot be used.
+	FastTokens func(ctx context.Context, username string, match func(token []byte) bool) (canonical string, err error)
+
+	// InsecureDigest returns what DIGEST-MD5 stores for a user in a realm, MD5(user:realm:password),
+	// and the canonical name of the user. For a name without it the error is or wraps ErrUnknownUser.
+	// Who has this can log in as the user. Nil: DIGEST-MD5 cannot be used.
+	InsecureDigest func(ctx context.Context, username, realm string) (digest [16]byte, canonical string, err error)
+
 	// Normalize brings a user name to the form in which names are compared. Its error fails the
 	// exchange as a wrong password does. Nil: names are taken as they are. Set it, rather than have
 	// Store do the work, so that different spellings of a name without an account look like one
@@ -68,6 +104,26 @@ type ServerConfig struct {
 
 	nonce string // the server's part of the nonce of a published example; tests only
 }
+
+// BearerToken is what a client of OAUTHBEARER presents (RFC 7628 §3.1). Printing or logging one shows
+// no secret.
+type BearerToken struct {
+	// Token is the bearer token: verify it, and that it was issued for this service.
+	Token string
+	// AuthzID is who the client asks to act as; empty if it asks for nobody.
+	AuthzID string
+	// Host and Port are what the client says that it connected to; empty and zero if it does not.
+	Host string
+	Port int
+}
+
+// Format prints the token without its secret, whatever the verb.
+func (t BearerToken) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "sasl.BearerToken{AuthzID:%q Host:%q Port:%d}", t.AuthzID, t.Host, t.Port)
+}
+
+// LogValue is what log/slog shows of the token.
+func (t BearerToken) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(t)) }
 
 // clone checks what all mechanisms need and copies the configuration.
 func (c *ServerConfig) clone() (*ServerConfig, error) {

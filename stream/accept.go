@@ -72,6 +72,7 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 
 // accept runs the whole negotiation of the receiving entity.
 func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
+	n.offers = o.Features
 	if err := n.answer(o); err != nil {
 		return err
 	}
@@ -93,10 +94,15 @@ func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
 		if err != nil {
 			return err
 		}
-		if n.enter(out) {
-			if err := n.answer(o); err != nil {
-				return err
-			}
+		restart := n.enter(out)
+		switch {
+		case restart:
+			err = n.answer(o)
+		case out.Features:
+			err = n.sendFeatures()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return errRounds()
@@ -151,6 +157,18 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 		n.trace.hooks.FeaturesSent(featureNames(features))
 	}
 	return n.writeRaw(append(out, features...))
+}
+
+// sendFeatures sends the features anew, without a restart.
+func (n *Negotiation) sendFeatures() error {
+	features, err := n.appendFeatures(nil, n.offers)
+	if err != nil {
+		return err
+	}
+	if n.trace.hooks.FeaturesSent != nil {
+		n.trace.hooks.FeaturesSent(featureNames(features))
+	}
+	return n.writeRaw(features)
 }
 
 // checkAddresses decides whether the addresses of an initial header are

@@ -51,8 +51,9 @@ type Feature struct {
 	// with an error of its own.
 	Unadvertised bool
 
-	// Inline is how the feature takes part in SASL 2 and Bind 2, or nil.
-	Inline Inline
+	// Inline is how the feature takes part in SASL 2 and Bind 2. Nil: it does
+	// not.
+	Inline []Inline
 }
 
 // Outcome is what negotiating a feature achieved.
@@ -61,24 +62,10 @@ type Outcome struct {
 	Reached State
 	// Restart asks for a stream restart (RFC 6120 §4.3.3).
 	Restart bool
-}
-
-// Inline is a feature that can also be negotiated inside the authentication
-// and binding of SASL 2 (XEP-0388) and Bind 2 (XEP-0386). It exists so that the
-// feature that frames the exchange need not know those that ride in it.
-type Inline interface {
-	// InlineName is the element that carries the feature's request.
-	InlineName() Name
-	// AdvertiseInline writes what the receiving entity offers, or nothing.
-	AdvertiseInline(n *Negotiation, w *Writer) error
-	// RequestInline writes the initiating entity's request, given what was
-	// offered, or nothing.
-	RequestInline(n *Negotiation, offer *Element, w *Writer) error
-	// AcceptInline handles the request as the receiving entity, once
-	// authentication has succeeded, and writes the answer.
-	AcceptInline(ctx context.Context, n *Negotiation, request *Element, w *Writer) (Outcome, error)
-	// ResultInline handles the answer as the initiating entity.
-	ResultInline(n *Negotiation, answer *Element) (Outcome, error)
+	// Features says that the receiving entity sends its features anew without
+	// a restart, as after the authentication of SASL 2 (XEP-0388 §2.6.1).
+	// Restart includes it.
+	Features bool
 }
 
 // ready reports whether f may be considered in state s.

@@ -98,6 +98,8 @@ func newNegotiation(
 		local:   Header{Version: Version10, Lang: lang},
 		values:  make(map[any]any),
 		nonzas:  make(map[string]nonzaHandler),
+
+		requested: make(map[requestKey]bool),
 	}
 	if sec.Secure() {
 		n.sec = *sec
@@ -109,6 +111,7 @@ func newNegotiation(
 
 // initiate runs the whole negotiation of the initiating entity.
 func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
+	n.offers = features
 	if err := n.open(ctx); err != nil {
 		return err
 	}
@@ -128,10 +131,15 @@ func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
 			return err
 		}
 		n.done[f.Name] = true
-		if n.enter(out) {
-			if err := n.open(ctx); err != nil {
-				return err
-			}
+		restart := n.enter(out)
+		switch {
+		case restart:
+			err = n.open(ctx)
+		case out.Features:
+			err = n.readFeatures(ctx)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return errRounds()
@@ -142,7 +150,6 @@ func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
 func (n *Negotiation) open(ctx context.Context) error {
 	n.sc.restart()
 	n.features = nil
-	n.done = make(map[Name]bool)
 	// RFC 6120 §4.7.1: who we are is private until TLS protects it.
 	if n.state.Has(Secure) {
 		n.local.From = n.identity.Bare()
@@ -170,19 +177,26 @@ func (n *Negotiation) open(ctx context.Context) error {
 	}
 	// A peer that is about to refuse us may have an odd header; its error says
 	// more than ours (RFC 6120 §4.9.1.3).
-	el, err = n.Read(ctx)
+	err = n.readFeatures(ctx)
 	var received *Error
-	switch {
-	case errors.As(err, &received) && received.Received:
-		return err
-	case bad != nil:
+	if bad != nil && (!errors.As(err, &received) || !received.Received) {
 		return bad
-	case err != nil:
+	}
+	return err
+}
+
+// readFeatures reads the peer's features, in place of those it sent before.
+func (n *Negotiation) readFeatures(ctx context.Context) error {
+	n.features = nil
+	el, err := n.Read(ctx)
+	if err != nil {
 		return err
-	case el.Name() != Name{NSStream, "features"}:
+	}
+	if el.Name() != (Name{NSStream, "features"}) {
 		return newError(BadFormat, "stream features were expected, not %s", quote.ASCII(el.Name().String(), 128))
 	}
 	n.features = el.Clone()
+	n.done = make(map[Name]bool)
 	if n.trace.hooks.FeaturesReceived != nil {
 		var names []Name
 		for c := range n.features.Children() {

@@ -80,6 +80,10 @@ type Negotiation struct {
 	domain        jid.JID
 	identity      jid.JID
 
+	offers    []Feature           // of this side
+	requested map[requestKey]bool // inline requests without an answer yet
+	agent     UserAgent
+
 	features *Element      // received, initiating entity only
 	done     map[Name]bool // features tried on this stream; false for skipped ones
 	upgraded bool          // the transport was replaced; a restart must follow
@@ -114,6 +118,14 @@ func (n *Negotiation) Identity() jid.JID { return n.identity }
 
 // SetIdentity records who has authenticated or what was bound.
 func (n *Negotiation) SetIdentity(j jid.JID) { n.identity = j }
+
+// UserAgent returns what the client says about itself: on the receiving side
+// what SetUserAgent recorded.
+func (n *Negotiation) UserAgent() UserAgent { return n.agent }
+
+// SetUserAgent records what the client says about itself, for
+// [Session.UserAgent].
+func (n *Negotiation) SetUserAgent(a UserAgent) { n.agent = a }
 
 // LocalHeader returns the last stream header sent.
 func (n *Negotiation) LocalHeader() Header { return n.local }

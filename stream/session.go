@@ -35,6 +35,7 @@ type Session struct {
 	local, remote jid.JID
 	header        Header
 	sec           Security
+	agent         UserAgent
 	nonzas        map[string]nonzaHandler
 	closeTimeout  time.Duration
 
@@ -48,6 +49,7 @@ type Session struct {
 	cause      error          // set before done is closed
 	told       sync.WaitGroup // done when the trace was told of the end
 	closeTimer atomic.Pointer[time.Timer]
+	expiry     atomic.Pointer[time.Timer]
 }
 
 // Who runs the reader. It runs once in the life of a session.
@@ -110,7 +112,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 		carrier: n.carrier,
 		role:    n.role, prof: n.prof, limits: n.limits,
 		local: n.identity, remote: n.domain,
-		header: n.remote, sec: n.sec, nonzas: n.nonzas,
+		header: n.remote, sec: n.sec, agent: n.agent, nonzas: n.nonzas,
 		closeTimeout: closeTimeout,
 		done:         make(chan struct{}),
 	}
@@ -121,6 +123,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 	s.sc.release()
 	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.writeFailed)
 	s.told.Add(1)
+	s.watchExpiry()
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
@@ -219,6 +222,9 @@ func (s *Session) end(cause error) {
 		s.raw.Close()
 		s.conn.Close()
 		if t := s.closeTimer.Load(); t != nil {
+			t.Stop()
+		}
+		if t := s.expiry.Load(); t != nil {
 			t.Stop()
 		}
 		s.cause = cause
