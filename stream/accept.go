@@ -115,10 +115,7 @@ func (n *Negotiation) answer(o *AcceptOptions) error {
 	n.headerSent = false
 	// RFC 6120 §4.7.3: a new ID for every header. §4.9.1.3: a from of ours even
 	// if the peer asked for somebody else.
-	n.local = Header{From: o.Domains[0], ID: newStreamID(), Version: Version10, Lang: n.lang}
-	if n.domain != (jid.JID{}) {
-		n.local.From = n.domain
-	}
+	n.local = Header{From: n.defaultDomain(o.Domains), ID: newStreamID(), Version: Version10, Lang: n.lang}
 
 	kind, el, err := n.next()
 	if err != nil {
@@ -171,6 +168,17 @@ func (n *Negotiation) sendFeatures() error {
 	return n.writeRaw(features)
 }
 
+// defaultDomain returns the domain of a stream whose header names none.
+func (n *Negotiation) defaultDomain(domains []jid.JID) jid.JID {
+	switch {
+	case !n.domain.IsZero():
+		return n.domain
+	case len(n.sec.Domains) > 0:
+		return n.sec.Domains[0]
+	}
+	return domains[0]
+}
+
 // checkAddresses decides whether the addresses of an initial header are
 // acceptable, and settles the domain of the stream.
 func (n *Negotiation) checkAddresses(h Header, domains []jid.JID) *Error {
@@ -178,13 +186,17 @@ func (n *Negotiation) checkAddresses(h Header, domains []jid.JID) *Error {
 	if to.IsZero() {
 		// RFC 6120 §4.7.2: liberal towards peers of RFC 3920's time, which may
 		// leave it out.
-		to = domains[0]
-		if !n.domain.IsZero() {
-			to = n.domain
-		}
+		to = n.defaultDomain(domains)
 	}
 	if !slices.Contains(domains, to) {
 		return newError(HostUnknown, "%s is not served here", quote.ASCII(to.String(), 128))
+	}
+	// XEP-0368 §2: the Server Name Indication is the domain of the JID, and the
+	// certificate is for that. To a client that has looked at it this side is
+	// nobody else; as with a request that HTTP calls misdirected (RFC 9110
+	// §15.5.20), a connection of its own leads there.
+	if good := n.sec.Domains; len(good) > 0 && !slices.Contains(good, to) {
+		return newError(HostUnknown, "%s is not what this connection was secured for", quote.ASCII(to.String(), 128))
 	}
 	if n.state.Has(Authenticated) {
 		// Whoever proved an identity in one domain has proved nothing in

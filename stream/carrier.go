@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,8 @@ import (
 // one goroutine: the negotiating one, later the session's reader. Only close
 // methods of the connection itself may be called from elsewhere.
 type carrier struct {
-	// raw is the connection as it was handed to us, conn what the stream
-	// runs on: raw itself, or a TLS layer above it.
+	// raw is what carries the bytes and can be dropped at once, conn what the
+	// stream runs on: raw itself, or a TLS layer above it.
 	raw, conn net.Conn
 
 	sc    scanner
@@ -29,6 +30,17 @@ type carrier struct {
 	// broken: a read or a write of the connection has failed, so there is
 	// nobody left to talk to.
 	broken bool
+}
+
+// beneath returns the connection that a TLS layer runs on, or conn itself.
+// Closing the layer means to say goodbye first, which takes as long as the peer
+// likes, and to a peer whose session could be resumed it would look like an end
+// in good order.
+func beneath(conn net.Conn) net.Conn {
+	if layer, ok := conn.(*tls.Conn); ok {
+		return layer.NetConn()
+	}
+	return conn
 }
 
 // readChunk is how much is asked of the connection at once when more input is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"stanzakit.dev/xmpp/internal/quote"
@@ -59,20 +60,33 @@ func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Sessi
 		o = *opts
 	}
 	n, err := newNegotiation(conn, Initiating, o.Profile, o.Lang, o.Limits, o.Trace, o.Security)
-	if err == nil && o.To.IsZero() {
-		err = fmt.Errorf("%w: no domain to talk to", ErrOptions)
+	if err == nil {
+		err = n.checkTo(o.To)
 	}
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	n.domain = o.To.DomainJID()
-	n.identity = o.From
+	n.identity, n.wanted = o.From, o.From
 	n.local.To = n.domain
 	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.initiate(ctx, o.Features) }); err != nil {
 		return nil, err
 	}
 	return n.session(o.WriteTimeout, o.CloseTimeout), nil
+}
+
+// checkTo decides whether a stream to a domain can be opened here. XEP-0368 §2:
+// the certificate is validated as with STARTTLS, so for the domain of the
+// stream and no other.
+func (n *Negotiation) checkTo(to jid.JID) error {
+	switch good := n.sec.Domains; {
+	case to.IsZero():
+		return fmt.Errorf("%w: no domain to talk to", ErrOptions)
+	case len(good) > 0 && !slices.Contains(good, to.DomainJID()):
+		return fmt.Errorf("%w: the connection was secured for %s, not for %s", ErrOptions, good[0], to.DomainJID())
+	}
+	return nil
 }
 
 func newNegotiation(
@@ -91,7 +105,7 @@ func newNegotiation(
 		return nil, fmt.Errorf("%w: Lang is %s, which is no language tag", ErrOptions, quote.ASCII(lang, 64))
 	}
 	n := &Negotiation{
-		carrier: &carrier{raw: conn, conn: conn, trace: newTracer(trace)},
+		carrier: &carrier{raw: beneath(conn), conn: conn, trace: newTracer(trace)},
 		role:    role,
 		prof:    prof,
 		limits:  lim,
@@ -105,6 +119,7 @@ func newNegotiation(
 		n.sec = *sec
 		n.state = Secure
 	}
+	n.acks = newQuickAcks(n.raw)
 	n.sc.init(lim.preAuth(), false)
 	return n, nil
 }

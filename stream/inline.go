@@ -72,28 +72,48 @@ func (n *Negotiation) inlines(place InlinePlace, do func(*Inline) error) error {
 	return nil
 }
 
-// AdvertiseInline writes what the receiving entity offers inline in place. It
-// reports whether there is anything.
-func (n *Negotiation) AdvertiseInline(place InlinePlace, w *Writer) (any bool, err error) {
-	err = n.inlines(place, func(in *Inline) error {
+// AdvertiseInline writes what the receiving entity offers inline in place, in
+// an element of the given name, or nothing at all if there is nothing to offer.
+func (n *Negotiation) AdvertiseInline(place InlinePlace, name Name, w *Writer) error {
+	// Apart, since an element that was begun cannot be taken back.
+	sub := NewWriter(nil)
+	sub.Start(name)
+	offers := 0
+	err := n.inlines(place, func(in *Inline) error {
+		before := sub.Len()
 		switch {
 		case in.Accept == nil:
-			return nil
 		case in.Advertise != nil:
-			before := w.Len()
-			err := in.Advertise(n, w)
-			any = any || w.Len() > before
-			return err
+			if err := in.Advertise(n, &sub); err != nil {
+				return err
+			}
 		case place == InBinding:
-			w.Start(inlineFeature)
-			w.Attr("var", in.Space)
-			w.End()
-			any = true
+			sub.Start(inlineFeature)
+			sub.Attr("var", in.Space)
+			sub.End()
+		}
+		if sub.Len() > before {
+			offers++
 		}
 		return nil
 	})
-	return any, err
+	sub.End()
+	b, bad := sub.Bytes()
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		return bad
+	case offers > 0:
+		w.Append(written(b))
+	}
+	return nil
 }
+
+// written is what another writer has written.
+type written []byte
+
+func (b written) AppendXML(dst []byte) ([]byte, error) { return append(dst, b...), nil }
 
 // RequestInline writes the requests of the initiating entity that ride in
 // place. The offer is the <inline/> element of the peer; nil means that it

@@ -79,6 +79,7 @@ type Negotiation struct {
 	headerSent    bool
 	domain        jid.JID
 	identity      jid.JID
+	wanted        jid.JID // InitiateOptions.From
 
 	offers    []Feature           // of this side
 	requested map[requestKey]bool // inline requests without an answer yet
@@ -90,6 +91,7 @@ type Negotiation struct {
 	values   map[any]any   // what features remember
 	nonzas   map[string]nonzaHandler
 	deadline time.Time
+	acks     quickAcks
 }
 
 type nonzaHandler func(*Session, *Element) error
@@ -115,6 +117,10 @@ func (n *Negotiation) Domain() jid.JID { return n.domain }
 // binding a full one. On the initiating side it is who the caller wants to be,
 // until binding has told who it is.
 func (n *Negotiation) Identity() jid.JID { return n.identity }
+
+// Wanted is, on the initiating side, who the caller wants to be, with the
+// resource that it would like: InitiateOptions.From.
+func (n *Negotiation) Wanted() jid.JID { return n.wanted }
 
 // SetIdentity records who has authenticated or what was bound.
 func (n *Negotiation) SetIdentity(j jid.JID) { n.identity = j }
@@ -180,8 +186,10 @@ func (n *Negotiation) writeRaw(b []byte) error {
 	_, err := n.conn.Write(b)
 	if err != nil {
 		n.broken = true
+		return err
 	}
-	return err
+	n.acks.arm()
+	return nil
 }
 
 // Read returns the next first-level element; white space between elements is

@@ -23,6 +23,9 @@ func (n *Negotiation) run(ctx context.Context, timeout time.Duration, step func(
 	}
 	n.deadline = time.Now().Add(timeout)
 	err := n.raw.SetDeadline(n.deadline)
+	if n.state.Has(Secure) && n.trace.hooks.Secured != nil {
+		n.trace.hooks.Secured(n.sec)
+	}
 	if err == nil {
 		// A context that ends makes every read and write of the connection
 		// fail, those of the last words of the stream included.

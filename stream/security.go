@@ -79,6 +79,12 @@ type Security struct {
 	ALPN string
 	// Resumed is true when the TLS session was resumed from a ticket.
 	Resumed bool
+	// Domains are those that the layer is good for if it was there before the
+	// stream, as with direct TLS: the one that a client has verified the
+	// certificate for, those that a server's certificate was chosen for. A
+	// stream to another domain is refused, and one that names none is to the
+	// first of them. Empty: the stream says what it likes.
+	Domains []jid.JID
 
 	// PeerChain is the certificate chain that the peer presented, its own
 	// certificate first. Empty when it presented none.

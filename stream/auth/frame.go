@@ -9,6 +9,15 @@ import (
 // NS is the namespace of SASL negotiation (RFC 6120 §6.1).
 const NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 
+// profile is one of the two ways to carry SASL over XMPP. An exchange knows frames, not elements, so
+// that both are carried by the same code.
+type profile uint8
+
+const (
+	sasl1 profile = iota // RFC 6120 §6
+	sasl2                // XEP-0388
+)
+
 // frameKind tells the elements of the exchange apart.
 type frameKind uint8
 
@@ -46,8 +55,9 @@ func secretNames() []stream.Name {
 
 // frame is one element of the exchange, detached from the bytes it came in.
 type frame struct {
-	kind frameKind
-	name stream.Name
+	kind    frameKind
+	profile profile
+	name    stream.Name
 
 	mechanism string   // of an auth
 	data      []byte   // of an auth, challenge, response or success; nil: none

@@ -22,11 +22,17 @@ type ClientOptions struct {
 	// if that has none, one that the server makes up. The latter is best unless there is a reason:
 	// others cannot guess it (RFC 6120 §7.5).
 	Resource string
+
+	// Tag is a short name for the client's software, "AwesomeBot", that becomes part of the resource
+	// when the server binds by Bind 2 (XEP-0386), and can then be seen by others: nothing private, no
+	// host names. With Bind 2 the rest of the resource is the server's choice, and Resource is not asked
+	// for. Empty means no tag.
+	Tag string
 }
 
 // Client returns the feature with which an initiating entity binds a resource. The options are
 // copied; nil means the zero value. The feature is safe for concurrent use by any number of
-// streams.
+// streams. It takes part in SASL 2 by Bind 2 (XEP-0386), which saves the round trip.
 //
 // The server may bind another resource than the one asked for (RFC 6120 §7.7.1); Session.LocalAddr
 // tells. A refusal fails the negotiation with an [*Error], an answer that makes no sense with an
@@ -41,6 +47,7 @@ func Client(opts *ClientOptions) stream.Feature {
 		Needs:    stream.Authenticated,
 		Forbids:  stream.Bound,
 		Initiate: o.initiate,
+		Inline:   []stream.Inline{o.inline()},
 	}
 }
 
@@ -48,7 +55,7 @@ func Client(opts *ClientOptions) stream.Feature {
 func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
 	resource := o.Resource
 	if resource == "" {
-		resource = n.Identity().Resource()
+		resource = n.Wanted().Resource()
 	}
 	if resource != "" {
 		// What cannot be a resource is the caller's mistake, and not one to bother the server with.

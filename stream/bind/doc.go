@@ -17,11 +17,19 @@
 // ServerOptions.OfferSession advertises it, as optional, and [AnswerSession] makes the answer to
 // the request, which is an ordinary stanza by then.
 //
+// # Bind 2
+//
+// Inside the authentication of SASL 2 both sides bind by XEP-0386, without a round trip of its own:
+// the server makes up the resource, from the client's tag and something that nobody can guess, and
+// other features that belong to a session (stream management, carbons) ride along, see
+// stream.InBinding. Where the server does not bind there, RFC 6120 §7 follows.
+//
 // # Specifications
 //
 // RFC 6120 §7 (all of it), §8.2.3 and §8.3 as far as the exchange needs; RFC 3921 §3 (answered, if
-// wanted).
+// wanted); XEP-0386 v1.1.0, but for the archive's metadata and clearing offline messages, which are
+// for whoever has them.
 //
-// Left out: Bind 2 (XEP-0386), unbinding (only in drafts), establishing a session as a client (RFC
+// Left out: unbinding (only in drafts), establishing a session as a client (RFC
 // 6121 Appendix E made it superfluous).
 package bind

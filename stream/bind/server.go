@@ -18,14 +18,18 @@ const defaultRetries = 5
 type ServerOptions struct {
 	// Bind decides about a request. The account is n.Identity(), who authenticated. The asked
 	// address is the account with the resource that the client wants, prepared by package jid, or
-	// the bare account if it wants none in particular.
+	// the bare account if it wants none in particular. With Bind 2 (XEP-0386), where clients cannot
+	// ask for one, it has a resource made here: random, or for a client that has told who it is (see
+	// stream.UserAgent) the same one every time. That is in use when the same installation of the
+	// client has a session already, which XEP-0386 §4 wants to be ended.
 	//
 	// Bind returns the full JID to bind, of the same account. Where the resource is in use, RFC
 	// 6120 §7.7.2.2 leaves three ways: return an address made by [Generate], which is the
 	// friendliest; return [Conflict]; or end the older session and return asked.
 	//
 	// An error that is or wraps a [Condition] or an [*Error] is sent to the client, which may try
-	// again on the same stream. A [*stream.Error] ends the stream. Any other error is answered with
+	// again on the same stream; with Bind 2 it is not sent, and the client authenticated but not bound.
+	// A [*stream.Error] ends the stream. Any other error is answered with
 	// InternalServerError and not shown.
 	//
 	// What Bind reserves is the server's to release when stream.Accept fails after all, or when the
@@ -44,6 +48,8 @@ type ServerOptions struct {
 	// better. The server must then answer requests for one: see [AnswerSession]. False: not
 	// advertised, and clients of today do without.
 	OfferSession bool
+
+	key []byte // of the resources of Bind 2
 }
 
 // ErrOptions is wrapped by errors about options that cannot be used, and about a Bind callback that
@@ -53,7 +59,7 @@ var ErrOptions = errors.New("bind: unusable options")
 // Server returns the feature with which a receiving entity lets clients bind a resource. The
 // options are copied; it is safe for concurrent use by any number of streams. Options that cannot
 // be used end every stream with internal-server-error, and with an error that wraps [ErrOptions] on
-// this side; see [ServerOptions.Validate].
+// this side; see [ServerOptions.Validate]. It takes part in SASL 2 by Bind 2 (XEP-0386).
 func Server(opts *ServerOptions) stream.Feature {
 	var o ServerOptions
 	if opts != nil {
@@ -62,6 +68,8 @@ func Server(opts *ServerOptions) stream.Feature {
 	if o.Retries == 0 {
 		o.Retries = defaultRetries
 	}
+	o.key = make([]byte, 32)
+	rand.Read(o.key) // ends the program rather than fail
 	return stream.Feature{
 		Name:      bindName,
 		Needs:     stream.Authenticated,
@@ -69,6 +77,7 @@ func Server(opts *ServerOptions) stream.Feature {
 		Advertise: o.advertise,
 		Claims:    isRequest,
 		Accept:    o.accept,
+		Inline:    []stream.Inline{o.inline()},
 	}
 }
 

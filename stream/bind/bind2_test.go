@@ -1,0 +1,289 @@
+package bind_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/internal/memconn"
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/bind"
+)
+
+const nsTrust = "urn:example:trust"
+
+// inline is an authentication that takes everybody for juliet, with the frame of SASL 2: requests and
+// answers of other features ride in it.
+func inline(agent stream.UserAgent) stream.Feature {
+	name := func(local string) stream.Name { return stream.Name{Space: nsTrust, Local: local} }
+	return stream.Feature{
+		Name:    name("trust"),
+		Forbids: stream.Authenticated,
+		Advertise: func(n *stream.Negotiation, w *stream.Writer) error {
+			w.Start(name("trust"))
+			defer w.End()
+			return n.AdvertiseInline(stream.InAuthentication, name("inline"), w)
+		},
+		Accept: func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+			n.SetIdentity(account)
+			n.SetUserAgent(agent)
+			n.Establish(stream.Authenticated)
+			answers := stream.NewWriter(nil)
+			answers.Start(name("success"))
+			out, err := n.AcceptInline(ctx, stream.InAuthentication, el, &answers)
+			if err != nil {
+				return out, err
+			}
+			answers.Start(name("id"))
+			answers.Text(n.Identity().String())
+			answers.End()
+			answers.End()
+			out.Reached |= stream.Authenticated
+			out.Features = true
+			b, err := answers.Bytes()
+			if err != nil {
+				return out, err
+			}
+			return out, n.Write(func(w *stream.Writer) { w.Append(xml(b)) })
+		},
+		Initiate: func(ctx context.Context, n *stream.Negotiation, offer *stream.Element) (stream.Outcome, error) {
+			offered, _ := offer.Child(name("inline"))
+			var bad error
+			if err := n.Write(func(w *stream.Writer) {
+				w.Start(name("trust"))
+				bad = n.RequestInline(stream.InAuthentication, offered, w)
+				w.End()
+			}); err != nil || bad != nil {
+				return stream.Outcome{}, errors.Join(err, bad)
+			}
+			el, err := n.Read(ctx)
+			if err != nil {
+				return stream.Outcome{}, err
+			}
+			id, _ := el.Child(name("id"))
+			who, err := jid.Parse(id.Text())
+			if err != nil {
+				return stream.Outcome{}, err
+			}
+			n.SetIdentity(who)
+			out, err := n.ResultInline(stream.InAuthentication, el)
+			out.Reached |= stream.Authenticated
+			out.Features = true
+			return out, err
+		},
+	}
+}
+
+// xml is an element that is XML already.
+type xml string
+
+func (x xml) AppendXML(dst []byte) ([]byte, error) { return append(dst, x...), nil }
+
+// rider is a feature that rides in Bind 2.
+func rider(got *[]string) stream.Feature {
+	const space = "urn:example:rider"
+	return stream.Feature{
+		Name: stream.Name{Space: space, Local: "rider"},
+		Inline: []stream.Inline{{
+			In:    stream.InBinding,
+			Space: space,
+			Request: func(_ *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
+				*got = append(*got, "offer "+offer.Attr("var"))
+				w.Start(stream.Name{Space: space, Local: "enable"})
+				w.End()
+				return nil
+			},
+			Accept: func(_ context.Context, n *stream.Negotiation, request *stream.Element, w *stream.Writer) (stream.Outcome, error) {
+				*got = append(*got, "request "+request.Name().Local, "bound: "+fmt.Sprint(n.State().Has(stream.Bound)), n.Identity().String())
+				w.Start(stream.Name{Space: space, Local: "enabled"})
+				w.End()
+				return stream.Outcome{}, nil
+			},
+			Result: func(_ *stream.Negotiation, answer *stream.Element) (stream.Outcome, error) {
+				*got = append(*got, "answer "+answer.Name().Local)
+				return stream.Outcome{}, nil
+			},
+		}},
+	}
+}
+
+// negotiate2 runs both sides with Bind 2.
+func negotiate2(tb testing.TB, agent stream.UserAgent, co *bind.ClientOptions, server stream.Feature, more ...stream.Feature) (client, srv result) {
+	tb.Helper()
+	a, b := memconn.Pipe()
+	cc, sc := make(chan result, 1), make(chan result, 1)
+	go func() { // ends with the connection
+		s, err := stream.Initiate(tb.Context(), a, &stream.InitiateOptions{
+			Profile: profile, To: domain, From: balcony, Features: append([]stream.Feature{inline(agent), bind.Client(co)}, more...),
+		})
+		cc <- result{s, err}
+	}()
+	go func() { // ends with the connection
+		s, err := stream.Accept(tb.Context(), b, &stream.AcceptOptions{
+			Profile: profile, Domains: []jid.JID{domain}, Features: append([]stream.Feature{inline(agent), server}, more...),
+		})
+		sc <- result{s, err}
+	}()
+	client, srv = within(tb, cc), within(tb, sc)
+	for _, r := range []result{client, srv} {
+		if r.session != nil {
+			tb.Cleanup(func() { r.session.Abort(nil) })
+		}
+	}
+	return client, srv
+}
+
+// XEP-0386 §4, §5: the server makes up the resource and puts the tag in front.
+func TestBind2(t *testing.T) {
+	for name, c := range map[string]struct {
+		tag, prefix string
+	}{
+		"no tag":   {"", "juliet@im.example/"},
+		"tag":      {"AwesomeBot", "juliet@im.example/AwesomeBot/"},
+		"long tag": {strings.Repeat("x", 300), "juliet@im.example/" + strings.Repeat("x", 256) + "/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := bind.Server(nil)
+			var seen []string
+			for range 2 {
+				client, srv := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: c.tag}, server)
+				require.NoError(t, client.err)
+				require.NoError(t, srv.err)
+				bound := client.session.LocalAddr()
+				require.Equal(t, bound, srv.session.RemoteAddr())
+				require.True(t, strings.HasPrefix(bound.String(), c.prefix), "%s", bound)
+				require.GreaterOrEqual(t, len(bound.String())-len(c.prefix), 26, "not guessed")
+				seen = append(seen, bound.String())
+			}
+			require.NotEqual(t, seen[0], seen[1])
+		})
+	}
+}
+
+// XEP-0386 §5: the same installation gets the same resource, which does not show its id; §4: its earlier
+// session is met there.
+func TestBind2StableResource(t *testing.T) {
+	const id = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+	var asked []jid.JID
+	server := bind.Server(&bind.ServerOptions{Bind: func(_ context.Context, _ *stream.Negotiation, j jid.JID) (jid.JID, error) {
+		asked = append(asked, j)
+		return j, nil
+	}})
+	run := func(id, tag string) jid.JID {
+		client, srv := negotiate2(t, stream.UserAgent{ID: id}, &bind.ClientOptions{Tag: tag}, server)
+		require.NoError(t, client.err)
+		require.NoError(t, srv.err)
+		require.Equal(t, id, srv.session.UserAgent().ID)
+		return client.session.LocalAddr()
+	}
+	first := run(id, "bot")
+	require.Equal(t, first, run(id, "bot"))
+	require.Equal(t, first, asked[0])
+	require.NotContains(t, first.String(), id[:8])
+	require.NotEqual(t, first, run(id, "other"))
+	require.NotEqual(t, first.Resource(), run("e4565fa7-4d72-4749-b3d3-740edbf87770", "bot").Resource())
+	other := bind.Server(nil) // another server has another key
+	client, _ := negotiate2(t, stream.UserAgent{ID: id}, &bind.ClientOptions{Tag: "bot"}, other)
+	require.NotEqual(t, first, client.session.LocalAddr())
+}
+
+// XEP-0386 §3, §4: features that belong to the session ride along.
+func TestBind2Inline(t *testing.T) {
+	var got []string
+	client, srv := negotiate2(t, stream.UserAgent{}, nil, bind.Server(nil), rider(&got))
+	require.NoError(t, client.err)
+	require.NoError(t, srv.err)
+	require.Equal(t, []string{
+		"offer urn:example:rider", "request enable", "bound: true", client.session.LocalAddr().String(), "answer enabled",
+	}, got)
+}
+
+// A server that cannot bind inline leaves the client authenticated, and the binding of RFC 6120 says why.
+func TestBind2Refused(t *testing.T) {
+	calls := 0
+	server := bind.Server(&bind.ServerOptions{Bind: func(context.Context, *stream.Negotiation, jid.JID) (jid.JID, error) {
+		calls++
+		return jid.JID{}, bind.ResourceConstraint
+	}})
+	client, srv := negotiate2(t, stream.UserAgent{}, nil, server)
+	require.ErrorIs(t, client.err, bind.ResourceConstraint)
+	require.Error(t, srv.err)
+	require.Equal(t, 2, calls)
+
+	t.Run("fatal", func(t *testing.T) {
+		server := bind.Server(&bind.ServerOptions{Bind: func(context.Context, *stream.Negotiation, jid.JID) (jid.JID, error) {
+			return jid.JID{}, &stream.Error{Condition: stream.ResourceConstraint}
+		}})
+		client, _ := negotiate2(t, stream.UserAgent{}, nil, server)
+		require.ErrorIs(t, client.err, stream.ResourceConstraint)
+	})
+	t.Run("account of somebody else", func(t *testing.T) {
+		server := bind.Server(&bind.ServerOptions{Bind: func(context.Context, *stream.Negotiation, jid.JID) (jid.JID, error) {
+			return jid.MustParse("romeo@im.example/x"), nil
+		}})
+		client, srv := negotiate2(t, stream.UserAgent{}, nil, server)
+		require.ErrorIs(t, client.err, stream.InternalServerError)
+		require.ErrorIs(t, srv.err, bind.ErrOptions)
+	})
+}
+
+// A server that knows Bind 2 only by name, or not at all, gets the binding of RFC 6120.
+func TestBind2NotOffered(t *testing.T) {
+	server := bind.Server(&bind.ServerOptions{Bind: granting})
+	server.Inline = nil
+	client, srv := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: "bot"}, server)
+	require.NoError(t, client.err)
+	require.NoError(t, srv.err)
+	require.Equal(t, "balcony", client.session.LocalAddr().Resource())
+}
+
+// What a server answers is checked.
+func TestBind2Answers(t *testing.T) {
+	const header = `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='im.example' id='1' version='1.0'>`
+	const offer = `<stream:features><trust xmlns='urn:example:trust'><inline><bind xmlns='urn:xmpp:bind:0'/></inline></trust></stream:features>`
+	for name, c := range map[string]struct {
+		answer string
+		want   error
+	}{
+		"bare":         {`<id>juliet@im.example</id><bound xmlns='urn:xmpp:bind:0'/>`, bind.ErrProtocol},
+		"domain":       {`<id>im.example/x</id><bound xmlns='urn:xmpp:bind:0'/>`, bind.ErrProtocol},
+		"elsewhere":    {`<id>juliet@other.example/x</id><bound xmlns='urn:xmpp:bind:0'/>`, bind.ErrProtocol},
+		"other name":   {`<id>juliet@im.example/x</id><bind xmlns='urn:xmpp:bind:0'/>`, bind.ErrProtocol},
+		"twice":        {`<id>juliet@im.example/x</id><bound xmlns='urn:xmpp:bind:0'/><bound xmlns='urn:xmpp:bind:0'/>`, stream.BadFormat},
+		"as it should": {`<id>juliet@im.example/x</id><bound xmlns='urn:xmpp:bind:0'/>`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := memconn.Pipe()
+			cc := make(chan result, 1)
+			go func() { // ends with the connection
+				s, err := stream.Initiate(t.Context(), a, &stream.InitiateOptions{
+					Profile: profile, To: domain, From: balcony, Features: []stream.Feature{inline(stream.UserAgent{}), bind.Client(nil)},
+				})
+				cc <- result{s, err}
+			}()
+			go io.Copy(io.Discard, b) // ends with the connection
+			_, err := io.WriteString(b, header+offer+`<success xmlns='urn:example:trust'>`+c.answer+`</success><stream:features/>`)
+			require.NoError(t, err)
+			r := within(t, cc)
+			if c.want == nil {
+				require.NoError(t, r.err)
+				require.Equal(t, "juliet@im.example/x", r.session.LocalAddr().String())
+				r.session.Abort(nil)
+				return
+			}
+			require.ErrorIs(t, r.err, c.want)
+		})
+	}
+}
+
+// A tag that is none is left out by the server, and never sent by this client.
+func TestBind2BadTag(t *testing.T) {
+	client, _ := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: "a\x00b"}, bind.Server(nil))
+	require.ErrorContains(t, client.err, "tag")
+}

@@ -1,0 +1,275 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/internal/memconn"
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+)
+
+const nsFrame, nsRide, nsOther = "urn:example:frame", "urn:example:ride", "urn:example:other"
+
+func frameName(local string) stream.Name { return stream.Name{Space: nsFrame, Local: local} }
+
+// frame is a feature that others ride in, as they do in SASL 2: one request,
+// one answer, and new features without a restart. What the server answers can be
+// replaced.
+func frame(answer string) stream.Feature {
+	return stream.Feature{
+		Name:    frameName("frame"),
+		Forbids: stream.Authenticated,
+		Advertise: func(n *stream.Negotiation, w *stream.Writer) error {
+			w.Start(frameName("frame"))
+			defer w.End()
+			return n.AdvertiseInline(stream.InAuthentication, frameName("inline"), w)
+		},
+		Accept: func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+			n.Establish(stream.Authenticated)
+			w := stream.NewWriter(nil)
+			w.Start(frameName("done"))
+			out, err := n.AcceptInline(ctx, stream.InAuthentication, el, &w)
+			if err != nil {
+				return out, err
+			}
+			w.End()
+			b, err := w.Bytes()
+			if err != nil {
+				return out, err
+			}
+			if answer != "" {
+				b = []byte(answer)
+			}
+			out.Reached |= stream.Authenticated
+			out.Features = true
+			return out, n.Write(func(w *stream.Writer) { w.Append(raw(b)) })
+		},
+		Initiate: func(ctx context.Context, n *stream.Negotiation, offer *stream.Element) (stream.Outcome, error) {
+			offered, _ := offer.Child(frameName("inline"))
+			var bad error
+			if err := n.Write(func(w *stream.Writer) {
+				w.Start(frameName("frame"))
+				bad = n.RequestInline(stream.InAuthentication, offered, w)
+				w.End()
+			}); err != nil || bad != nil {
+				return stream.Outcome{}, errors.Join(err, bad)
+			}
+			el, err := n.Read(ctx)
+			if err != nil {
+				return stream.Outcome{}, err
+			}
+			out, err := n.ResultInline(stream.InAuthentication, el)
+			out.Reached |= stream.Authenticated
+			out.Features = true
+			return out, err
+		},
+	}
+}
+
+// ride is a feature that rides in frame, reaching state.
+func ride(space string, state stream.State, forbids stream.State, log *[]string) stream.Feature {
+	element := func(w *stream.Writer, local string) {
+		w.Start(stream.Name{Space: space, Local: local})
+		w.End()
+	}
+	note := func(what string, el *stream.Element) {
+		if el == nil {
+			*log = append(*log, space+" "+what+" nothing")
+			return
+		}
+		*log = append(*log, space+" "+what+" "+el.Name().Local)
+	}
+	return stream.Feature{
+		Name:    stream.Name{Space: space, Local: "feature"},
+		Forbids: forbids,
+		Inline: []stream.Inline{{
+			Space: space,
+			Advertise: func(_ *stream.Negotiation, w *stream.Writer) error {
+				element(w, "offer")
+				return nil
+			},
+			Request: func(_ *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
+				note("requests on", offer)
+				element(w, "request")
+				return nil
+			},
+			Accept: func(_ context.Context, _ *stream.Negotiation, request *stream.Element, w *stream.Writer) (stream.Outcome, error) {
+				note("accepts", request)
+				element(w, "answer")
+				return stream.Outcome{Reached: state}, nil
+			},
+			Result: func(_ *stream.Negotiation, answer *stream.Element) (stream.Outcome, error) {
+				note("gets", answer)
+				if answer == nil {
+					return stream.Outcome{}, nil
+				}
+				return stream.Outcome{Reached: state}, nil
+			},
+		}},
+	}
+}
+
+type ends struct {
+	session *stream.Session
+	err     error
+}
+
+// negotiateInline runs both sides to the goal of authenticated and bound.
+func negotiateInline(t *testing.T, client, server []stream.Feature, ct *stream.Trace) (c, s ends) {
+	t.Helper()
+	prof := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound, InsecureGoal: true}
+	a, b := memconn.Pipe()
+	accepted := make(chan ends, 1)
+	go func() { // ends with the connection
+		s, err := stream.Accept(context.Background(), b, &stream.AcceptOptions{Profile: prof, Domains: []jid.JID{domain}, Features: server})
+		accepted <- ends{s, err}
+	}()
+	c.session, c.err = stream.Initiate(context.Background(), a, &stream.InitiateOptions{Profile: prof, To: domain, From: juliet, Features: client, Trace: ct})
+	s = <-accepted
+	t.Cleanup(func() {
+		for _, e := range []ends{c, s} {
+			if e.session != nil {
+				e.session.Abort(errors.New("test over"))
+			}
+		}
+	})
+	return c, s
+}
+
+// XEP-0388 §2.1, §2.6.1: what rides along is offered, requested and answered in
+// the order of the features; new features follow without a restart.
+func TestInline(t *testing.T) {
+	var log []string
+	both := []stream.Feature{frame(""), ride(nsOther, 0, 0, &log), ride(nsRide, stream.Bound, stream.Bound, &log)}
+	offers := 0
+	c, s := negotiateInline(t, both, both, &stream.Trace{FeaturesReceived: func([]stream.Name) { offers++ }})
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+	require.Equal(t, []string{
+		nsOther + " requests on offer", nsRide + " requests on offer",
+		nsOther + " accepts request", nsRide + " accepts request",
+		nsOther + " gets answer", nsRide + " gets answer",
+	}, log)
+	require.Equal(t, 2, offers, "features after success, too")
+}
+
+// XEP-0386 §4: what an earlier one has reached is not done again by a later one,
+// however much the client asked for both.
+func TestInlineIsSkippedOnceReached(t *testing.T) {
+	var log []string
+	both := []stream.Feature{frame(""), ride(nsOther, stream.Bound, stream.Bound, &log), ride(nsRide, stream.Bound, stream.Bound, &log)}
+	c, s := negotiateInline(t, both, both, nil)
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+	require.Equal(t, []string{
+		nsOther + " requests on offer", nsRide + " requests on offer",
+		nsOther + " accepts request",
+		nsOther + " gets answer",
+	}, log)
+}
+
+// Nothing that was not offered is requested, and nothing that was not requested
+// is accepted or taken for an answer.
+func TestInlineOnlyWhatBothHave(t *testing.T) {
+	for name, c := range map[string]struct{ client, server bool }{
+		"client only": {true, false}, "server only": {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log []string
+			features := func(rides bool) []stream.Feature {
+				f := []stream.Feature{frame("")}
+				if rides {
+					f = append(f, ride(nsRide, stream.Bound, stream.Bound, &log))
+				}
+				return f
+			}
+			cl, _ := negotiateInline(t, features(c.client), features(c.server), nil)
+			require.ErrorIs(t, cl.err, stream.ErrNoProgress) // nobody bound
+			require.Empty(t, log)
+		})
+	}
+}
+
+// Answers are matched with requests.
+func TestInlineAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		log    string
+		want   error
+	}{
+		"none":       {`<done xmlns='urn:example:frame'/>`, nsRide + " gets nothing", stream.ErrNoProgress},
+		"unasked":    {`<done xmlns='urn:example:frame'><answer xmlns='urn:example:other'/></done>`, nsRide + " gets nothing", stream.ErrNoProgress},
+		"two":        {`<done xmlns='urn:example:frame'><answer xmlns='urn:example:ride'/><no xmlns='urn:example:ride'/></done>`, "", stream.BadFormat},
+		"one of two": {`<done xmlns='urn:example:frame'><x xmlns='urn:example:x'/><yes xmlns='urn:example:ride'/></done>`, nsRide + " gets yes", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log, ignored []string
+			cl, _ := negotiateInline(t,
+				[]stream.Feature{frame(""), ride(nsRide, stream.Bound, stream.Bound, &log)},
+				[]stream.Feature{frame(c.answer), ride(nsRide, stream.Bound, stream.Bound, &ignored)}, nil)
+			if c.want != nil {
+				require.ErrorIs(t, cl.err, c.want)
+			} else {
+				require.NoError(t, cl.err)
+			}
+			want := []string{nsRide + " requests on offer"}
+			if c.log != "" {
+				want = append(want, c.log)
+			}
+			require.Equal(t, want, log)
+		})
+	}
+}
+
+// A request that is there twice is nobody's to choose from.
+func TestInlineRequestTwice(t *testing.T) {
+	var log []string
+	twice := ride(nsRide, stream.Bound, stream.Bound, &log)
+	request := twice.Inline[0].Request
+	twice.Inline = []stream.Inline{twice.Inline[0]}
+	twice.Inline[0].Request = func(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
+		return errors.Join(request(n, offer, w), request(n, offer, w))
+	}
+	c, s := negotiateInline(t, []stream.Feature{frame(""), twice}, []stream.Feature{frame(""), ride(nsRide, stream.Bound, stream.Bound, &log)}, nil)
+	require.ErrorIs(t, c.err, stream.BadFormat)
+	require.ErrorIs(t, s.err, stream.BadFormat)
+	require.NotContains(t, log, nsRide+" accepts request")
+}
+
+// Errors of what rides along end the negotiation, on the side where they are.
+func TestInlineErrors(t *testing.T) {
+	bad := errors.New("bad")
+	var log []string
+	with := func(edit func(*stream.Inline)) []stream.Feature {
+		f := ride(nsRide, stream.Bound, stream.Bound, &log)
+		edit(&f.Inline[0])
+		return []stream.Feature{frame(""), f}
+	}
+	plain := func() []stream.Feature { return with(func(*stream.Inline) {}) }
+
+	c, _ := negotiateInline(t, with(func(in *stream.Inline) {
+		in.Request = func(*stream.Negotiation, *stream.Element, *stream.Writer) error { return bad }
+	}), plain(), nil)
+	require.ErrorIs(t, c.err, bad)
+
+	c, _ = negotiateInline(t, with(func(in *stream.Inline) {
+		in.Result = func(*stream.Negotiation, *stream.Element) (stream.Outcome, error) { return stream.Outcome{}, bad }
+	}), plain(), nil)
+	require.ErrorIs(t, c.err, bad)
+
+	_, s := negotiateInline(t, plain(), with(func(in *stream.Inline) {
+		in.Accept = func(context.Context, *stream.Negotiation, *stream.Element, *stream.Writer) (stream.Outcome, error) {
+			return stream.Outcome{}, bad
+		}
+	}), nil)
+	require.ErrorIs(t, s.err, bad)
+
+	_, s = negotiateInline(t, plain(), with(func(in *stream.Inline) {
+		in.Advertise = func(*stream.Negotiation, *stream.Writer) error { return bad }
+	}), nil)
+	require.ErrorIs(t, s.err, bad)
+}
