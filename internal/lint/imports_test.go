@@ -50,12 +50,13 @@ var layers = map[string][]string{
 	"internal/interop":         {}, // the tests of it are external
 	"internal/lint":            {},
 	"internal/memconn":         {},
+	"internal/mutation":        {}, // a command
 	"internal/quote":           {},
 	"jid/internal/confusables": {}, // a generator
 }
 
 // terminal are the packages that only programs, users and external tests import.
-var terminal = []string{"stream/xmpptest", "stream/streamtest", "examples/*", "internal/interop", "internal/lint"}
+var terminal = []string{"stream/xmpptest", "stream/streamtest", "examples/*", "internal/interop", "internal/lint", "internal/mutation"}
 
 // thirdParty are the modules that may be imported, and whether outside of tests too.
 var thirdParty = map[string]bool{
