@@ -39,6 +39,10 @@ type AcceptOptions struct {
 	// CloseTimeout bounds the wait for the peer's closing tag; zero means five
 	// seconds.
 	CloseTimeout time.Duration
+	// Admit is asked about each element that the session receives, before its
+	// handler; see [Throttle] for one. It belongs to this stream alone. Nil
+	// admits everything at once.
+	Admit Admit
 	// Trace observes the stream; nil observes nothing.
 	Trace *Trace
 }
@@ -63,7 +67,7 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 		conn.Close()
 		return nil, err
 	}
-	n.lang = n.local.Lang
+	n.lang, n.admit = n.local.Lang, o.Admit
 	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.accept(ctx, &o) }); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 )
 
 // carrier is the connection beneath a stream together with what reads it. The
@@ -23,6 +24,9 @@ type carrier struct {
 	// first takes the first bytes after a silence, so that a session that
 	// waits for its peer holds no read buffer.
 	first [512]byte
+
+	// bytesIn counts what was received, bytesOut what the negotiation sent.
+	bytesIn, bytesOut atomic.Uint64
 
 	// readErr is an error that came together with data.
 	readErr error
@@ -97,6 +101,7 @@ func (c *carrier) read() (int, error) {
 	if c.sc.pending() || c.sc.buffered() > 0 {
 		n, err := c.conn.Read(c.sc.space(readChunk))
 		c.sc.filled(max(n, 0))
+		c.bytesIn.Add(uint64(max(n, 0)))
 		return n, err
 	}
 	c.sc.release()
@@ -104,6 +109,7 @@ func (c *carrier) read() (int, error) {
 	if n > 0 {
 		copy(c.sc.space(n), c.first[:n])
 		c.sc.filled(n)
+		c.bytesIn.Add(uint64(n))
 		clear(c.first[:n]) // there may be a password in it
 	}
 	return n, err

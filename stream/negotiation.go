@@ -84,6 +84,7 @@ type Negotiation struct {
 	offers    []Feature           // of this side
 	requested map[requestKey]bool // inline requests without an answer yet
 	agent     UserAgent
+	admit     Admit
 
 	features *Element      // received, initiating entity only
 	done     map[Name]bool // features tried on this stream; false for skipped ones
@@ -183,7 +184,8 @@ func (n *Negotiation) Write(build func(w *Writer)) error {
 
 func (n *Negotiation) writeRaw(b []byte) error {
 	n.trace.wrote(b)
-	_, err := n.conn.Write(b)
+	written, err := n.conn.Write(b)
+	n.bytesOut.Add(uint64(max(written, 0)))
 	if err != nil {
 		n.broken = true
 		return err

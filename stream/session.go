@@ -36,6 +36,7 @@ type Session struct {
 	header        Header
 	sec           Security
 	agent         UserAgent
+	hook          Admit
 	nonzas        map[string]nonzaHandler
 	closeTimeout  time.Duration
 
@@ -112,7 +113,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 		carrier: n.carrier,
 		role:    n.role, prof: n.prof, limits: n.limits,
 		local: n.identity, remote: n.domain,
-		header: n.remote, sec: n.sec, agent: n.agent, nonzas: n.nonzas,
+		header: n.remote, sec: n.sec, agent: n.agent, hook: n.admit, nonzas: n.nonzas,
 		closeTimeout: closeTimeout,
 		done:         make(chan struct{}),
 	}

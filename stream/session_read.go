@@ -55,7 +55,16 @@ func (s *Session) read(handle func(*Element) error) {
 		}
 		switch kind {
 		case itemElement:
-			if err := s.element(el, handle); err != nil {
+			ok, err := s.admit(el)
+			if !ok {
+				return
+			}
+			if err != nil {
+				err = s.handlerError(err)
+			} else {
+				err = s.element(el, handle)
+			}
+			if err != nil {
 				s.readFailed(err)
 				return
 			}
