@@ -105,8 +105,8 @@ func rider(got *[]string) stream.Feature {
 				w.End()
 				return stream.Outcome{}, nil
 			},
-			Result: func(_ *stream.Negotiation, answer *stream.Element) (stream.Outcome, error) {
-				*got = append(*got, "answer "+answer.Name().Local)
+			Result: func(n *stream.Negotiation, answer *stream.Element) (stream.Outcome, error) {
+				*got = append(*got, fmt.Sprintf("answer %s, bound: %t", answer.Name().Local, n.State().Has(stream.Bound)))
 				return stream.Outcome{}, nil
 			},
 		}},
@@ -116,17 +116,24 @@ func rider(got *[]string) stream.Feature {
 // negotiate2 runs both sides with Bind 2.
 func negotiate2(tb testing.TB, agent stream.UserAgent, co *bind.ClientOptions, server stream.Feature, more ...stream.Feature) (client, srv result) {
 	tb.Helper()
+	return negotiateTraced(tb, agent, co, server, nil, nil, more...)
+}
+
+func negotiateTraced(
+	tb testing.TB, agent stream.UserAgent, co *bind.ClientOptions, server stream.Feature, ct, st *stream.Trace, more ...stream.Feature,
+) (client, srv result) {
+	tb.Helper()
 	a, b := memconn.Pipe()
 	cc, sc := make(chan result, 1), make(chan result, 1)
 	go func() { // ends with the connection
 		s, err := stream.Initiate(tb.Context(), a, &stream.InitiateOptions{
-			Profile: profile, To: domain, From: balcony, Features: append([]stream.Feature{inline(agent), bind.Client(co)}, more...),
+			Profile: profile, To: domain, From: balcony, Features: append([]stream.Feature{inline(agent), bind.Client(co)}, more...), Trace: ct,
 		})
 		cc <- result{s, err}
 	}()
 	go func() { // ends with the connection
 		s, err := stream.Accept(tb.Context(), b, &stream.AcceptOptions{
-			Profile: profile, Domains: []jid.JID{domain}, Features: append([]stream.Feature{inline(agent), server}, more...),
+			Profile: profile, Domains: []jid.JID{domain}, Features: append([]stream.Feature{inline(agent), server}, more...), Trace: st,
 		})
 		sc <- result{s, err}
 	}()
@@ -144,9 +151,11 @@ func TestBind2(t *testing.T) {
 	for name, c := range map[string]struct {
 		tag, prefix string
 	}{
-		"no tag":   {"", "juliet@im.example/"},
-		"tag":      {"AwesomeBot", "juliet@im.example/AwesomeBot/"},
-		"long tag": {strings.Repeat("x", 300), "juliet@im.example/" + strings.Repeat("x", 256) + "/"},
+		"no tag":                       {"", "juliet@im.example/"},
+		"tag":                          {"AwesomeBot", "juliet@im.example/AwesomeBot/"},
+		"long tag":                     {strings.Repeat("x", 300), "juliet@im.example/" + strings.Repeat("x", 256) + "/"},
+		"cut where a character begins": {strings.Repeat("x", 255) + "é", "juliet@im.example/" + strings.Repeat("x", 255) + "/"},
+		"just short enough":            {strings.Repeat("x", 254) + "é", "juliet@im.example/" + strings.Repeat("x", 254) + "é/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := bind.Server(nil)
@@ -196,12 +205,86 @@ func TestBind2StableResource(t *testing.T) {
 // XEP-0386 §3, §4: features that belong to the session ride along.
 func TestBind2Inline(t *testing.T) {
 	var got []string
-	client, srv := negotiate2(t, stream.UserAgent{}, nil, bind.Server(nil), rider(&got))
+	var bound []jid.JID
+	trace := &stream.Trace{Bound: func(j jid.JID) { bound = append(bound, j) }}
+	client, srv := negotiateTraced(t, stream.UserAgent{}, nil, bind.Server(nil), trace, trace, rider(&got))
 	require.NoError(t, client.err)
 	require.NoError(t, srv.err)
+	addr := client.session.LocalAddr()
 	require.Equal(t, []string{
-		"offer urn:example:rider", "request enable", "bound: true", client.session.LocalAddr().String(), "answer enabled",
+		"offer urn:example:rider", "request enable", "bound: true", addr.String(), "answer enabled, bound: true",
 	}, got)
+	require.Equal(t, []jid.JID{addr, addr}, bound)
+}
+
+// What rides along can end the negotiation, wherever it is asked.
+func TestBind2InlineErrors(t *testing.T) {
+	bad := errors.New("bad")
+	var log []string
+	with := func(edit func(*stream.Inline)) stream.Feature {
+		f := rider(&log)
+		edit(&f.Inline[0])
+		return f
+	}
+	for name, c := range map[string]struct {
+		edit   func(*stream.Inline)
+		server bool
+	}{
+		"advertise": {func(in *stream.Inline) {
+			in.Advertise = func(*stream.Negotiation, *stream.Writer) error { return bad }
+		}, true},
+		"request": {func(in *stream.Inline) {
+			in.Request = func(*stream.Negotiation, *stream.Element, *stream.Writer) error { return bad }
+		}, false},
+		"accept": {func(in *stream.Inline) {
+			in.Accept = func(context.Context, *stream.Negotiation, *stream.Element, *stream.Writer) (stream.Outcome, error) {
+				return stream.Outcome{}, bad
+			}
+		}, true},
+		"result": {func(in *stream.Inline) {
+			in.Result = func(*stream.Negotiation, *stream.Element) (stream.Outcome, error) { return stream.Outcome{}, bad }
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, srv := negotiate2(t, stream.UserAgent{}, nil, bind.Server(nil), with(c.edit))
+			if c.server {
+				require.ErrorIs(t, srv.err, bad)
+			} else {
+				require.ErrorIs(t, client.err, bad)
+			}
+		})
+	}
+	t.Run("options", func(t *testing.T) {
+		server := bind.Server(&bind.ServerOptions{Retries: 99})
+		server.Advertise = nil // which would complain first
+		client, srv := negotiate2(t, stream.UserAgent{}, nil, server)
+		require.ErrorIs(t, srv.err, bind.ErrOptions)
+		require.ErrorIs(t, client.err, stream.InternalServerError)
+	})
+}
+
+// Refusals of Bind 2 count as attempts to bind (RFC 6120 §7.7.3).
+func TestBind2CountsAttempts(t *testing.T) {
+	calls := 0
+	server := bind.Server(&bind.ServerOptions{Bind: func(context.Context, *stream.Negotiation, jid.JID) (jid.JID, error) {
+		calls++
+		return jid.JID{}, bind.Conflict
+	}})
+	a, b := memconn.Pipe()
+	sc := make(chan error, 1)
+	go func() { // ends with the connection
+		_, err := stream.Accept(t.Context(), b, &stream.AcceptOptions{
+			Profile: profile, Domains: []jid.JID{domain}, Features: []stream.Feature{inline(stream.UserAgent{}), server},
+		})
+		sc <- err
+	}()
+	go io.Copy(io.Discard, a) // ends with the connection
+	_, err := io.WriteString(a, `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='im.example' version='1.0'>`+
+		`<trust xmlns='urn:example:trust'><bind xmlns='urn:xmpp:bind:0'/></trust>`+
+		strings.Repeat(`<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`, 6))
+	require.NoError(t, err)
+	require.ErrorIs(t, within(t, sc), stream.PolicyViolation)
+	require.Equal(t, 6, calls, "one inline, and five more")
 }
 
 // A server that cannot bind inline leaves the client authenticated, and the binding of RFC 6120 says why.
