@@ -14,6 +14,7 @@ func TestAdversarial(t *testing.T) {
 		"G07": adversarialG07,
 		"L13": adversarialL13,
 		"T14": adversarialT14,
+		"T16": adversarialT16,
 		"L07": adversarialL07,
 		"G01": adversarialG01,
 		"X28": adversarialX28,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -35,11 +36,18 @@ type Client struct {
 	// the domain. The certificate still has to name the domain.
 	Addr string
 
+	// DirectTLS begins TLS with the first byte of the connection (XEP-0368), at
+	// a port for that: Addr, or what the DNS says about the service xmpps-client
+	// of the domain, or 5223. False means STARTTLS. Neither falls back to the
+	// other; both are as secure.
+	DirectTLS bool
+
 	// RootCAs are the authorities to trust; nil means the system's. It is a
 	// shorthand for TLS.RootCAs.
 	RootCAs *x509.CertPool
 
 	// TLS adjusts the TLS layer; nil means the defaults of tls.ClientOptions.
+	// Its Target is set by Connect, which knows where it has connected to.
 	TLS *xtls.ClientOptions
 
 	// Auth adjusts authentication; nil means the defaults of
@@ -47,7 +55,7 @@ type Client struct {
 	Auth *auth.ClientOptions
 
 	// Dial adjusts how the server is found; nil means the defaults of
-	// dial.Options.
+	// dial.Options. Its DirectTLS is that of the Client.
 	Dial *dial.Options
 
 	// Conn adjusts the connection that Connect returns; nil means the defaults
@@ -108,11 +116,14 @@ func (c *Client) Connect(ctx context.Context) (*stanza.Conn, error) {
 	if c.Addr != "" {
 		o.Server = c.Addr
 	}
-	nc, _, err := dial.Client(ctx, c.JID.DomainJID(), &o)
+	o.DirectTLS = c.DirectTLS
+	nc, target, err := dial.Client(ctx, c.JID.DomainJID(), &o)
 	if err != nil {
 		return nil, err
 	}
-	return c.ConnectOn(ctx, nc)
+	t := c.tlsOptions()
+	t.Target = net.JoinHostPort(target.Host, strconv.Itoa(int(target.Port)))
+	return c.connect(ctx, nc, &t)
 }
 
 // ConnectOn is Connect on a connection that exists already. It closes nc on
@@ -122,17 +133,46 @@ func (c *Client) ConnectOn(ctx context.Context, nc net.Conn) (*stanza.Conn, erro
 		nc.Close()
 		return nil, err
 	}
-	session, err := stream.Initiate(ctx, nc, c.options())
+	t := c.tlsOptions()
+	return c.connect(ctx, nc, &t)
+}
+
+// connect opens a stream on nc, with TLS beneath it or in it.
+func (c *Client) connect(ctx context.Context, nc net.Conn, t *xtls.ClientOptions) (*stanza.Conn, error) {
+	o := c.options(t)
+	if c.DirectTLS {
+		timeout := c.Timeout
+		if timeout <= 0 {
+			timeout = defaultNegotiationTimeout
+		}
+		deadline := time.Now().Add(timeout)
+		bounded, cancel := context.WithDeadlineCause(ctx, deadline, stream.ErrNegotiationTimeout)
+		secured, sec, err := xtls.ClientHandshake(bounded, nc, o.To, t)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		nc, o.Security = secured, &sec
+		o.Timeout = remaining(deadline)
+	}
+	session, err := stream.Initiate(ctx, nc, o)
 	if err != nil {
 		return nil, err
 	}
 	return stanza.NewConn(session, c.Conn), nil
 }
 
+// remaining returns the time until a deadline, for options in which zero means
+// a default.
+func remaining(deadline time.Time) time.Duration { return max(time.Until(deadline), 1) }
+
 // check finds what the server would only find later, or never.
 func (c *Client) check() error {
 	if c.JID.Local() == "" {
 		return fmt.Errorf("%w: %q is not the address of an account", ErrClient, c.JID)
+	}
+	if c.DirectTLS && c.InsecureWithoutTLS {
+		return fmt.Errorf("%w: DirectTLS and InsecureWithoutTLS", ErrClient)
 	}
 	if c.Password != "" {
 		return nil
@@ -145,8 +185,8 @@ func (c *Client) check() error {
 	return nil
 }
 
-// options puts the parts together.
-func (c *Client) options() *stream.InitiateOptions {
+// tlsOptions puts together what TLS needs, of either kind.
+func (c *Client) tlsOptions() xtls.ClientOptions {
 	var t xtls.ClientOptions
 	if c.TLS != nil {
 		t = *c.TLS
@@ -154,6 +194,11 @@ func (c *Client) options() *stream.InitiateOptions {
 	if c.RootCAs != nil {
 		t.RootCAs = c.RootCAs
 	}
+	return t
+}
+
+// options puts the parts together.
+func (c *Client) options(t *xtls.ClientOptions) *stream.InitiateOptions {
 	var a auth.ClientOptions
 	if c.Auth != nil {
 		a = *c.Auth
@@ -169,11 +214,12 @@ func (c *Client) options() *stream.InitiateOptions {
 		Timeout: c.Timeout,
 		Trace:   c.Trace,
 	}
-	if c.InsecureWithoutTLS {
+	switch {
+	case c.InsecureWithoutTLS:
 		o.Profile = stream.InsecureC2S()
 		a.InsecureWithoutTLS = true
-	} else {
-		o.Features = append(o.Features, xtls.StartTLSClient(&t))
+	case !c.DirectTLS: // XEP-0368 §2: STARTTLS is not used over direct TLS
+		o.Features = append(o.Features, xtls.StartTLSClient(t))
 	}
 	o.Features = append(o.Features,
 		auth.Client(&a),

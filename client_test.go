@@ -74,12 +74,12 @@ func TestConnectErrorsByType(t *testing.T) {
 		require.ErrorIs(t, err, sasl.NotAuthorized)
 
 		err = connect(func(c *xmpp.Client) { c.RootCAs = other.Pool() })
-		require.ErrorIs(t, err, xtls.UntrustedIssuer)
+		require.ErrorIs(t, err, xtls.ErrUntrusted)
 		require.ErrorAs(t, err, &certErr)
 		require.Equal(t, "xmpp.test", certErr.Domain)
 
 		err = connect(func(c *xmpp.Client) { c.RootCAs = x509.NewCertPool() })
-		require.ErrorIs(t, err, xtls.UntrustedIssuer)
+		require.ErrorIs(t, err, xtls.ErrUntrusted)
 
 		// nil is the system's authorities, which do not know this one.
 		err = connect(func(c *xmpp.Client) { c.RootCAs = nil })
@@ -102,7 +102,7 @@ func TestConnectNameMismatch(t *testing.T) {
 		account := address("juliet@other.test")
 		require.NoError(t, s.Accounts.Set(t.Context(), account, "secret"))
 		_, err := s.Client(account, "secret").Connect(t.Context())
-		require.ErrorIs(t, err, xtls.NameMismatch)
+		require.ErrorIs(t, err, xtls.ErrNameMismatch)
 		var certErr *xtls.CertificateError
 		require.ErrorAs(t, err, &certErr)
 		require.Equal(t, "other.test", certErr.Domain)

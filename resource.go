@@ -2,6 +2,8 @@ package xmpp
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -168,6 +170,20 @@ func (t *resources) find(addr jid.JID) *resource {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.table[addr.Bare()][addr]
+}
+
+// all returns the resources of an account, or of everybody if account is zero.
+func (t *resources) all(account jid.JID) []*resource {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []*resource
+	if !account.IsZero() {
+		return slices.AppendSeq(out, maps.Values(t.table[account.Bare()]))
+	}
+	for _, of := range t.table {
+		out = slices.AppendSeq(out, maps.Values(of))
+	}
+	return out
 }
 
 // of appends the resources of an account for which keep is true.

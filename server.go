@@ -78,6 +78,9 @@ type Server struct {
 	// more is refused with resource-constraint. Zero means 64.
 	MaxResources int
 
+	// Rates bounds what clients may do over time.
+	Rates Rates
+
 	// Trace returns hooks for a new connection, or nil. It may be nil itself.
 	Trace func(net.Conn) *stream.Trace
 
@@ -95,6 +98,7 @@ type Server struct {
 	features  []stream.Feature
 	resources resources
 	requests  requests
+	admitter  admitter
 
 	mu        sync.Mutex
 	closing   bool
@@ -212,9 +216,32 @@ func orDefault(v, def int) int {
 // it; Shutdown ends them. ctx is the parent of the contexts that handlers get;
 // when it ends Serve returns its cause and the sessions are dropped.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, false)
+}
+
+// ServeTLS is Serve for a port on which TLS begins with the first byte
+// (XEP-0368, conventionally 5223), instead of with STARTTLS. The listener is one
+// of plain connections, and TLS is required whatever InsecureAllowPlaintext
+// says. The handshake counts as negotiation: the connection is one of
+// MaxConnections meanwhile, and NegotiationTimeout bounds it. The certificate is
+// chosen by the Server Name Indication of the client, and the stream has to be
+// to the domain that it names; tls.ServerHandshake has the rules.
+//
+// A server may have any number of listeners of both kinds. Until there is TLS a
+// trace hears nothing, except that it is Closed if that fails.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, true)
+}
+
+// serve accepts connections from l, on which TLS comes first if directTLS is
+// set.
+func (s *Server) serve(ctx context.Context, l net.Listener, directTLS bool) error {
 	defer l.Close()
 	if err := s.init(); err != nil {
 		return err
+	}
+	if directTLS && s.TLS == nil {
+		return fmt.Errorf("%w: no TLS", ErrServer)
 	}
 	if !s.track(l) {
 		return ErrServerClosed
@@ -228,7 +255,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
-			s.serveAsync(ctx, nc)
+			s.serveAsync(ctx, nc, directTLS)
 			continue
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -255,13 +282,14 @@ func isTemporary(err error) bool {
 }
 
 // serveAsync serves a connection in a goroutine of its own.
-func (s *Server) serveAsync(ctx context.Context, nc net.Conn) {
+func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 	c, err := s.enter(ctx, nc)
 	if err != nil {
 		nc.Close()
 		s.logger().Warn("connection refused", "error", err)
 		return
 	}
+	c.directTLS = directTLS
 	// Owner: the server. Stops when the session ends, which Shutdown and Close
 	// bring about. Joined through c.done.
 	go func() {
@@ -355,7 +383,7 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 	case len(s.conns) >= orDefault(s.MaxConnections, 20_000):
 		return nil, fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
 	}
-	c := &serverConn{server: s, raw: nc, done: make(chan struct{})}
+	c := &serverConn{server: s, raw: nc, since: time.Now(), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
 	if s.conns == nil {
 		s.conns = make(map[*serverConn]struct{})

@@ -12,13 +12,16 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/bind"
+	xtls "stanzakit.dev/xmpp/tls"
 )
 
 // serverConn is one connection of a server, from the first byte to the last.
 type serverConn struct {
-	server *Server
-	raw    net.Conn
-	done   chan struct{} // closed when everything about the connection is over
+	server    *Server
+	raw       net.Conn
+	since     time.Time
+	directTLS bool          // TLS comes before the stream
+	done      chan struct{} // closed when everything about the connection is over
 
 	// ctx is the one of negotiation and of handlers. It ends with the
 	// connection, so that a handler does not outlive its client by much.
@@ -50,6 +53,10 @@ func (c *serverConn) serve(ctx context.Context) (err error) {
 			c.abort(err)
 		}
 	}()
+	if err := c.server.admit(c.ctx, c.raw); err != nil {
+		c.abort(err)
+		return err
+	}
 	session, err := c.negotiate()
 	if err != nil {
 		return err
@@ -74,19 +81,31 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 	}
 	// Accept bounds the wait for the client; the context bounds the wait for
 	// Accounts too.
-	ctx, stop := context.WithTimeoutCause(c.ctx, timeout, stream.ErrNegotiationTimeout)
+	deadline := time.Now().Add(timeout)
+	ctx, stop := context.WithDeadlineCause(c.ctx, deadline, stream.ErrNegotiationTimeout)
 	defer stop()
 	opts := &stream.AcceptOptions{
 		Domains:  s.Domains,
 		Features: s.features,
 		Limits:   s.Limits,
+		Admit:    c.throttle(),
 		Timeout:  timeout,
 		Trace:    c.trace(),
 	}
 	if s.InsecureAllowPlaintext {
 		opts.Profile = stream.InsecureC2S()
 	}
-	return stream.Accept(ctx, c.raw, opts)
+	conn := c.raw
+	if c.directTLS {
+		secured, sec, err := xtls.ServerHandshake(ctx, conn, s.Domains, s.TLS)
+		if err != nil {
+			opts.Trace.Closed(err)
+			return nil, err
+		}
+		conn, opts.Security = secured, &sec
+		opts.Timeout = remaining(deadline)
+	}
+	return stream.Accept(ctx, conn, opts)
 }
 
 // trace returns the hooks of the program's own, and ends the context of the

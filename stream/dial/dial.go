@@ -27,6 +27,12 @@ type Options struct {
 	// domain.
 	Server string
 
+	// DirectTLS looks for a service that wants TLS from the first byte
+	// (XEP-0368), and for no other: _xmpps-client records, and port 5223 where
+	// nothing names one. False means the service for STARTTLS. TLS is not
+	// begun either way: Target.DirectTLS tells the caller to.
+	DirectTLS bool
+
 	// Resolver looks names up. Nil means net.DefaultResolver.
 	Resolver Resolver
 
@@ -61,10 +67,10 @@ type dialing struct {
 // caller closes the connection, or hands it to stream.Initiate, which does.
 //
 // The SRV records of the domain say what to try. If there are none, or the
-// lookup fails, that is port 5222 at the addresses of the domain itself; if
-// there are some and none can be reached, it is nothing else (§3.2.1 steps 8
-// and 9). A domain that is an IP address, and a configured server, need no SRV
-// records.
+// lookup fails, that is the usual port, 5222 or with DirectTLS 5223, at the
+// addresses of the domain itself; if there are some and none can be reached, it
+// is nothing else (§3.2.1 steps 8 and 9). A domain that is an IP address, and a
+// configured server, need no SRV records.
 //
 // The error is an [*Error], or wraps [ErrOptions] or is a [*jid.Error] if
 // nothing could be tried. Client is safe for concurrent use.

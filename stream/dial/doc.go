@@ -6,6 +6,7 @@
 //   - RFC 6120 §3.2: SRV lookup for clients, fallback to the addresses of the
 //     domain, and the cases in which neither is done
 //   - RFC 2782: order by priority and weight, the target "."
+//   - XEP-0368: the records for direct TLS, for those who ask for it
 //   - RFC 5890: internationalised domains are looked up as A-labels
 //
 // Where a connection leads is decided by the DNS, that is, by anybody who can
@@ -15,7 +16,7 @@
 // package stanzakit.dev/xmpp/tls takes it from the stream, so nothing has to be
 // carried over from here.
 //
-// Left out: the _xmpps-client records of XEP-0368, discovery over HTTP
-// (XEP-0156), trying several addresses at a time (RFC 8305), _xmpp-server, and
-// DNSSEC.
+// Left out: mixing the two sets of records of XEP-0368 by priority, discovery
+// over HTTP (XEP-0156), trying several addresses at a time (RFC 8305),
+// _xmpp-server, and DNSSEC.
 package dial

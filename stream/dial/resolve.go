@@ -27,6 +27,11 @@ const (
 	service     = "xmpp-client"
 	defaultPort = 5222 // RFC 6120 §3.2.2, §14.7
 
+	// XEP-0368 §2 names the service and assigns no port; this is the one that
+	// was in use for TLS from the first byte before.
+	directService     = "xmpps-client"
+	defaultDirectPort = 5223
+
 	maxTargets   = 20 // records taken from one answer, the best ones
 	maxAddresses = 8  // addresses tried per record
 )
@@ -35,13 +40,18 @@ const (
 // without addresses unless they are known. The second result is the error of an
 // SRV lookup that gave no answer.
 func (d *dialing) targets(ctx context.Context, domain jid.JID) (targets []Target, lookup, err error) {
+	t := Target{Port: defaultPort, DirectTLS: d.opts.DirectTLS}
+	if t.DirectTLS {
+		t.Port = defaultDirectPort
+	}
 	if d.opts.Server != "" {
 		// RFC 6120 §3.2.3: a configured host takes the place of SRV.
-		t, err := configured(d.opts.Server)
+		t, err := configured(d.opts.Server, t)
 		return []Target{t}, nil, err
 	}
 	if addr, ok := domain.DomainAddr(); ok {
-		return []Target{{Host: addr.String(), Port: defaultPort, Addr: addr, Source: Literal}}, nil, nil
+		t.Host, t.Addr, t.Source = addr.String(), addr, Literal
+		return []Target{t}, nil, nil
 	}
 	name, err := domain.ASCIIDomain()
 	if err != nil {
@@ -56,19 +66,20 @@ func (d *dialing) targets(ctx context.Context, domain jid.JID) (targets []Target
 		// fallback. A server failure or a timeout is no response either. It lets
 		// an attacker choose between two places to be refused in: the
 		// certificate has to name the domain in both.
-		return []Target{{Host: name, Port: defaultPort, Source: Fallback}}, lookup, nil
+		t.Host, t.Source = name, Fallback
+		return []Target{t}, lookup, nil
 	}
 	// RFC 2782, RFC 6120 §3.2.1 step 3: "." means that there is no service; and
-	// no fallback, which is step 8.
+	// no fallback, which is step 8. XEP-0368 §4 sends those who would take
+	// STARTTLS as well to its records then; who asked for direct TLS would not.
 	records = slices.DeleteFunc(records, func(r *net.SRV) bool { return r.Target == "." })
 	if len(records) == 0 {
 		return nil, nil, ErrNotAvailable
 	}
 	for _, r := range order(records, maxTargets, d.random) {
-		targets = append(targets, Target{
-			Host: strings.TrimSuffix(r.Target, "."), Port: r.Port,
-			Source: SRV, Priority: r.Priority, Weight: r.Weight,
-		})
+		t.Host, t.Port, t.Source = strings.TrimSuffix(r.Target, "."), r.Port, SRV
+		t.Priority, t.Weight = r.Priority, r.Weight
+		targets = append(targets, t)
 	}
 	return targets, nil, nil
 }
@@ -78,7 +89,11 @@ func (d *dialing) targets(ctx context.Context, domain jid.JID) (targets []Target
 func (d *dialing) lookupSRV(ctx context.Context, name string) ([]*net.SRV, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.opts.AttemptTimeout)
 	defer cancel()
-	_, found, err := d.opts.Resolver.LookupSRV(ctx, service, "tcp", name+".")
+	asked := service
+	if d.opts.DirectTLS {
+		asked = directService
+	}
+	_, found, err := d.opts.Resolver.LookupSRV(ctx, asked, "tcp", name+".")
 	var records []*net.SRV
 	for _, r := range found {
 		if r != nil && r.Target != "" {
@@ -119,9 +134,9 @@ func (d *dialing) addresses(ctx context.Context, t Target) ([]Target, error) {
 	return out, nil
 }
 
-// configured reads Options.Server.
-func configured(s string) (Target, error) {
-	t := Target{Port: defaultPort, Source: Configured}
+// configured completes t, which has the default port, by Options.Server.
+func configured(s string, t Target) (Target, error) {
+	t.Source = Configured
 	fail := func(why string) (Target, error) {
 		return Target{}, fmt.Errorf("%w: Server %s %s", ErrOptions, clip(strconv.Quote(s)), why)
 	}

@@ -45,6 +45,9 @@ type Target struct {
 	Host string
 	// Port is the TCP port.
 	Port uint16
+	// DirectTLS is true if TLS begins with the first byte there (XEP-0368), and
+	// false if a stream does, with STARTTLS in it.
+	DirectTLS bool
 	// Addr is the address that was tried, or the zero Addr if none was found.
 	Addr netip.Addr
 	// Source is how the target was found.

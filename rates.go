@@ -1,0 +1,159 @@
+package xmpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// Rates bounds what the clients of a [Server] may do over time (RFC 6120 §13.12,
+// XEP-0205). The zero value has bounds that no client for people runs into; set a
+// Rate to stream.Unlimited to lift it. Failed logins have bounds of their own,
+// see auth.ServerOptions.Attempts.
+type Rates struct {
+	// Connections is how many connections one address of the network may make.
+	// One more is closed before anything is read. An address of IPv6 stands for
+	// its /64, which is what one customer is given. Loopback addresses are not
+	// bounded: who comes from there is a proxy, or this machine. Zero means 10
+	// per second, 200 at once.
+	Connections stream.Rate
+
+	// Stanzas and Bytes are how much one session may send. A client that sends
+	// more is not cut off: it is read from more slowly. Zero means 1,000 stanzas
+	// per second and 10,000 at once, 1 MiB per second and 8 MiB at once.
+	Stanzas, Bytes stream.Rate
+
+	// Connect is asked about each connection that Connections lets pass, before
+	// anything is read from it. An error turns it away without a word. The
+	// address is the zero AddrPort where the connection has none. Nil turns
+	// nobody away.
+	Connect func(ctx context.Context, from netip.AddrPort) error
+
+	// Stanza is asked about each stanza, before it is looked at. It returns how
+	// long to wait with it: meanwhile nothing is read from that client. An error
+	// ends the session, a *stream.Error (stream.PolicyViolation, say) with that
+	// one. The element is borrowed. Nil lets everything pass.
+	Stanza func(from jid.JID, el *stream.Element) (time.Duration, error)
+}
+
+// The default rates.
+var (
+	defaultConnectionRate = stream.Rate{PerSecond: 10, Burst: 200}
+	defaultStanzaRate     = stream.Rate{PerSecond: 1_000, Burst: 10_000}
+	defaultByteRate       = stream.Rate{PerSecond: 1 << 20, Burst: 8 << 20}
+)
+
+// errTooFast is why a connection is turned away.
+var errTooFast = errors.New("xmpp: too many connections from one address")
+
+// admitter applies Rates.Connections.
+type admitter struct {
+	mu      sync.Mutex
+	buckets map[netip.Prefix]*stream.Bucket
+	// others is for addresses that there is no room for: when more than
+	// maxBuckets are busy at the same time they share one bucket.
+	others stream.Bucket
+}
+
+// maxBuckets bounds the table of addresses.
+const maxBuckets = 1 << 14
+
+// allow reports whether a connection may come from an address now.
+func (a *admitter) allow(from netip.Addr, rate stream.Rate, now time.Time) bool {
+	if !from.IsValid() || from.IsLoopback() {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.buckets == nil {
+		a.buckets = make(map[netip.Prefix]*stream.Bucket)
+		a.others = stream.NewBucket(rate, now)
+	}
+	key := customer(from)
+	b := a.buckets[key]
+	if b == nil {
+		if len(a.buckets) >= maxBuckets {
+			a.tidy(now)
+		}
+		if len(a.buckets) >= maxBuckets {
+			return a.others.Allow(now, 1)
+		}
+		fresh := stream.NewBucket(rate, now)
+		b = &fresh
+		a.buckets[key] = b
+	}
+	return b.Allow(now, 1)
+}
+
+// tidy forgets the addresses that have been quiet for long enough.
+func (a *admitter) tidy(now time.Time) {
+	for key, b := range a.buckets {
+		if b.Full(now) {
+			delete(a.buckets, key)
+		}
+	}
+}
+
+// customer returns the part of an address that one customer is given.
+func customer(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	p, _ := addr.Prefix(bits) // fails for bits out of range only
+	return p
+}
+
+// networkAddr returns the address at the other end of a connection, or zero if
+// that is no IP address.
+func networkAddr(nc net.Conn) netip.AddrPort {
+	addr := nc.RemoteAddr()
+	if addr == nil {
+		return netip.AddrPort{}
+	}
+	if t, ok := addr.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	p, _ := netip.ParseAddrPort(addr.String())
+	return p
+}
+
+// admit decides about a new connection.
+func (s *Server) admit(ctx context.Context, nc net.Conn) error {
+	from := networkAddr(nc)
+	if !s.admitter.allow(from.Addr().Unmap(), s.Rates.Connections.OrDefault(defaultConnectionRate), time.Now()) {
+		return errTooFast
+	}
+	if s.Rates.Connect == nil {
+		return nil
+	}
+	if err := s.Rates.Connect(ctx, from); err != nil {
+		return fmt.Errorf("xmpp: connection turned away: %w", err)
+	}
+	return nil
+}
+
+// throttle returns the hook for one session.
+func (c *serverConn) throttle() stream.Admit {
+	r := &c.server.Rates
+	rates := stream.Throttle(r.Stanzas.OrDefault(defaultStanzaRate), r.Bytes.OrDefault(defaultByteRate))
+	if r.Stanza == nil {
+		return rates
+	}
+	return func(el *stream.Element) (time.Duration, error) {
+		wait, err := rates(el)
+		if err != nil {
+			return 0, err
+		}
+		more, err := r.Stanza(c.resource.addr, el)
+		return max(wait, more), err
+	}
+}
