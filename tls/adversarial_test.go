@@ -55,6 +55,7 @@ func TestAdversarial(t *testing.T) {
 	t.Run("T06", testOddStartTLS)
 	t.Run("T07", testNoProceed)
 	t.Run("T08", testHandshakeFailure)
+	t.Run("T16", testDirect)
 	t.Run("T18", testEndpointCertificate)
 	t.Run("L11", testStalls)
 	testCertificates(t)
@@ -383,7 +384,20 @@ func testHandshakeFailure(t *testing.T) {
 // testEndpointCertificate: RFC 6120 §13.7.2.1. Where an SRV record or anything
 // else leads is not whom the certificate has to name.
 func testEndpointCertificate(t *testing.T) {
-	rejects(t, "certificate of the SRV target", "im.example", xtls.NameMismatch, func(c *x509.Certificate) {
+	rejects(t, "certificate of the SRV target", "im.example", xtls.ErrNameMismatch, func(c *x509.Certificate) {
 		c.DNSNames = []string{"xmpp1.hosting.example", "_xmpp-client.im.example"}
+	})
+	rejecting(t, "every kind of name of the SRV target", "im.example", xtls.ErrNameMismatch, xtls.IssueOptions{
+		XMPPAddrs: jids("xmpp1.hosting.example"), SRVNames: []string{"_xmpp-client.xmpp1.hosting.example"},
+	})
+	inBubble(t, "client/policies know the target, the name does not change", func(b *bed) {
+		var seen xtls.Presented
+		c, _ := b.connect("im.example", &xtls.ClientOptions{
+			RootCAs: b.ca.Pool(), Target: "xmpp1.hosting.example:5222",
+			Policy: xtls.PolicyFunc(func(_ context.Context, p *xtls.Presented) error { seen = *p; return p.Err }),
+		}, &xtls.ServerOptions{Certificates: []tls.Certificate{b.issue("xmpp1.hosting.example")}})
+		require.ErrorIs(b.t, c.err, xtls.ErrNameMismatch)
+		require.Equal(b.t, "xmpp1.hosting.example:5222", seen.Target)
+		require.Equal(b.t, stream.Anchored|stream.WrongName, seen.Verdict)
 	})
 }

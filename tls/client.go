@@ -20,9 +20,30 @@ type ClientOptions struct {
 	// against. Nil means those of Config, and without them the system's.
 	RootCAs *x509.CertPool
 
-	// Certificates are offered to servers that ask for one, for SASL EXTERNAL.
-	// Nil means those of Config.
+	// Certificates are offered to servers that ask for one, for SASL EXTERNAL:
+	// the first that suits the server. Nil means those of Config.
 	Certificates []tls.Certificate
+
+	// Policy decides about each certificate that a server presents, with the
+	// verdict on it. Nil accepts what has no fault (Verdict.OK).
+	Policy VerifyPolicy
+
+	// Revocation finds out whether certificates have been revoked. Nil means
+	// that nobody is asked. If it cannot tell, the certificate is accepted,
+	// unless Policy looks at Presented.RevocationErr.
+	Revocation RevocationChecker
+
+	// Target is the host and port, "host:port", that the connection is made to,
+	// for policies that look something up by it. Empty means not known. It has
+	// no influence on the name that the certificate has to have.
+	Target string
+
+	// InsecureSuites are cipher suites of TLS 1.2 to permit beside those of this
+	// package, for a server that knows nothing better, such as those that RFC
+	// 3920 §14.7 and RFC 6120 §13.8.2 once made mandatory; see the package
+	// documentation for what they lack. They are chosen only if nothing better is
+	// shared. Nil means none. Validate refuses what crypto/tls does not have.
+	InsecureSuites []uint16
 
 	// TryUnadvertised asks for TLS even when the server does not advertise it,
 	// in case somebody in between has removed the advertisement (RFC 7590
@@ -55,6 +76,7 @@ func (o *ClientOptions) clone() ClientOptions {
 	}
 	out := *o
 	out.Certificates = slices.Clone(o.Certificates)
+	out.InsecureSuites = slices.Clone(o.InsecureSuites)
 	out.Config = o.Config.Clone()
 	return out
 }
@@ -65,7 +87,7 @@ func (o *ClientOptions) config() (*tls.Config, error) {
 	if o == nil {
 		o = new(ClientOptions)
 	}
-	c, err := harden(o.Config)
+	c, err := harden(o.Config, o.InsecureSuites)
 	if err != nil {
 		return nil, err
 	}
@@ -78,36 +100,90 @@ func (o *ClientOptions) config() (*tls.Config, error) {
 	return c, nil
 }
 
-// prepare returns the configuration for a connection to the given domain.
-func (o *ClientOptions) prepare(domain jid.JID) (*tls.Config, error) {
+// clientSide is one handshake of the initiating entity. Its configuration can
+// still be changed before the handshake.
+type clientSide struct {
+	*tls.Config
+	verifier *verifier
+	accepted *Presented // the server's certificate; written during the handshake
+	sent     bool       // a certificate; written during the handshake
+}
+
+// prepare returns a handshake with the given domain, for a stream between a
+// client and a server.
+func (o *ClientOptions) prepare(domain jid.JID) (*clientSide, error) {
+	return o.prepareFor(domain, serviceClient)
+}
+
+// prepareFor is prepare for a service, which the server's certificate may name
+// (RFC 6120 §13.7.1.2.1).
+func (o *ClientOptions) prepareFor(domain jid.JID, service string) (*clientSide, error) {
 	c, err := o.config()
 	if err != nil {
 		return nil, err
 	}
-	host, err := referenceHost(domain)
+	ref, err := newReference(domain, service)
 	if err != nil {
 		return nil, err
 	}
-	now := c.Time
-	if now == nil {
-		now = time.Now
+	if o == nil {
+		o = new(ClientOptions)
 	}
 	// The Server Name Indication is the domain too; crypto/tls leaves it out for
 	// an address (RFC 6066 §3).
-	c.ServerName = host
-	(&serverPolicy{domain: domain.Domain(), host: host, roots: c.RootCAs, now: now}).install(c)
-	return c, nil
+	c.ServerName = ref.host
+	s := &clientSide{Config: c, verifier: &verifier{
+		ref:        ref,
+		target:     o.Target,
+		roots:      c.RootCAs,
+		usages:     serverUsages,
+		now:        clock(c),
+		policy:     o.Policy,
+		revocation: o.Revocation,
+	}}
+	certs, get := c.Certificates, c.GetClientCertificate
+	c.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert, err := offer(request, certs, get)
+		s.sent = err == nil && cert != nil && len(cert.Certificate) > 0
+		return cert, err
+	}
+	return s, nil
 }
 
-// clientHandshake makes conn a TLS connection with a configuration of prepare.
-func clientHandshake(ctx context.Context, conn net.Conn, c *tls.Config) (net.Conn, stream.Security, error) {
-	secured := tls.Client(conn, c)
+// offer returns the certificate for a server that has asked for one, empty if
+// there is none that it would accept.
+func offer(request *tls.CertificateRequestInfo, certs []tls.Certificate, get func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) (*tls.Certificate, error) {
+	if get != nil {
+		return get(request)
+	}
+	for i := range certs {
+		if request.SupportsCertificate(&certs[i]) == nil {
+			return &certs[i], nil
+		}
+	}
+	return new(tls.Certificate), nil
+}
+
+// clock returns the time source of a configuration.
+func clock(c *tls.Config) func() time.Time {
+	if c.Time != nil {
+		return c.Time
+	}
+	return time.Now
+}
+
+// clientHandshake makes conn a TLS connection with a handshake of prepare, which
+// serves once. The context ends with the handshake for policies.
+func clientHandshake(ctx context.Context, conn net.Conn, s *clientSide) (net.Conn, stream.Security, error) {
+	s.verifier.install(ctx, s.Config, &s.accepted)
+	secured := tls.Client(conn, s.Config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, stream.Security{}, handshakeError(err)
 	}
 	cs := secured.ConnectionState()
 	// VerifyConnection has passed, or there would be no connection.
-	sec := describe(&cs, true, cs.PeerCertificates[0])
+	sec := describe(&cs, s.accepted, true, cs.PeerCertificates[0])
+	sec.OwnCertificate = s.sent
 	// RFC 9325 §3.5: TLS 1.2 has the extended master secret. Where even the
 	// certificate allows no binding without it, SASL could not tell somebody in
 	// the middle with such a certificate from the server.

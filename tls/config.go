@@ -16,22 +16,10 @@ var ErrConfig = errors.New("xmpp/tls: unusable options")
 // below TLS 1.2, a weak cipher suite, renegotiation.
 var ErrInsecureConfig = errors.New("xmpp/tls: the tls.Config weakens security")
 
-// suites are those of TLS 1.2 that RFC 9325 §4.2 recommends, and ChaCha20 with
-// them: ephemeral key exchange on elliptic curves and authenticated encryption.
-// The suites of TLS 1.3 are all of this kind and not configurable.
-var suites = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-}
-
 // harden returns a copy of base, which may be nil, that both roles can build
 // on: everything weaker than the policy is refused, everything left open is
 // filled in. What one role decides by itself is refused in that role's file.
-func harden(base *tls.Config) (*tls.Config, error) {
+func harden(base *tls.Config, insecure []uint16) (*tls.Config, error) {
 	if base == nil {
 		base = new(tls.Config)
 	}
@@ -64,6 +52,9 @@ func harden(base *tls.Config) (*tls.Config, error) {
 	if c.CipherSuites == nil {
 		c.CipherSuites = slices.Clone(suites)
 	}
+	if err := permitInsecure(c, insecure); err != nil {
+		return nil, err
+	}
 	// RFC 9325 §3.4 asks for ticket keys that rotate. Without tickets there
 	// are none to lose, and every connection shows its certificate.
 	c.SessionTicketsDisabled = true
@@ -93,14 +84,4 @@ func refuseInsecure(base *tls.Config) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w: %s", ErrConfig, ErrInsecureConfig, what)
-}
-
-// isTLS13Suite reports whether s is a suite of TLS 1.3, which crypto/tls
-// ignores in a list of suites.
-func isTLS13Suite(s uint16) bool {
-	switch s {
-	case tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256:
-		return true
-	}
-	return false
 }

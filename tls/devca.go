@@ -88,11 +88,21 @@ func (k Key) generate() (crypto.Signer, error) {
 	return nil, fmt.Errorf("xmpp/tls: no kind of key has the number %d", k)
 }
 
-// IssueOptions is what a certificate of a [DevCA] can have beside its names.
-// The zero value is what [DevCA.Issue] uses.
+// IssueOptions is what a certificate of a [DevCA] can have beside its DNS names
+// and addresses. The zero value is what [DevCA.Issue] uses.
 type IssueOptions struct {
 	// Key is the kind of key; zero means ECDSA.
 	Key Key
+	// XMPPAddrs are XMPP addresses (XmppAddr, RFC 6120 §13.7.1.4): of accounts,
+	// in the certificate of a client that is to log in with it, or a server's
+	// domain.
+	XMPPAddrs []jid.JID
+	// SRVNames are services at domains (SRV-ID, RFC 4985), such as
+	// "_xmpp-client.im.example".
+	SRVNames []string
+	// Client makes it a certificate for TLS clients; false is for servers. A
+	// client needs no names beside its XMPPAddrs.
+	Client bool
 	// Edit, if not nil, may change the template last of all: validity, usages,
 	// names that no authority should sign. That is what tests of refusals need.
 	Edit func(template *x509.Certificate)
@@ -126,6 +136,9 @@ func (ca *DevCA) issue(opts IssueOptions, names []string) (tls.Certificate, erro
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	if opts.Client {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
 	for _, name := range names {
 		if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
@@ -146,6 +159,9 @@ func (ca *DevCA) issue(opts IssueOptions, names []string) (tls.Certificate, erro
 	}
 	if opts.Edit != nil {
 		opts.Edit(template)
+	}
+	if err := addOtherNames(template, opts.XMPPAddrs, opts.SRVNames); err != nil {
+		return none, err
 	}
 	key, err := opts.Key.generate()
 	if err != nil {

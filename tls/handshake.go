@@ -11,7 +11,9 @@ import (
 )
 
 // describe records what is known about a connection once its handshake is done.
-func describe(cs *tls.ConnectionState, verified bool, server *x509.Certificate) stream.Security {
+// The peer's certificate is nil if it has presented none; server is the server's
+// own, or nil if it is not known.
+func describe(cs *tls.ConnectionState, peer *Presented, verified bool, server *x509.Certificate) stream.Security {
 	sec := stream.Security{
 		Version:     cs.Version,
 		CipherSuite: cs.CipherSuite,
@@ -22,8 +24,14 @@ func describe(cs *tls.ConnectionState, verified bool, server *x509.Certificate) 
 		Verified:    verified,
 		Bindings:    bindings(cs, server),
 	}
-	if len(cs.PeerCertificates) > 0 {
-		sec.Identities = identities(cs.PeerCertificates[0], maxIdentities)
+	if peer != nil {
+		sec.Verdict = peer.Verdict
+		// What cannot be read is no name, and the verdict says so.
+		sec.Identities, _, _ = identities(peer.Chain[0], maxIdentities)
+		sec.XMPPAddrs = xmppAddrs(peer.Chain[0])
+		if verified {
+			sec.Expires = peer.expires()
+		}
 	}
 	return sec
 }

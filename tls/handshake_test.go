@@ -156,7 +156,7 @@ func TestServerChoosesByDomain(t *testing.T) {
 	}
 	t.Run("none fits", func(t *testing.T) {
 		c, s := shake(t, "c.example", &ClientOptions{RootCAs: ca.Pool()}, certs(a, b))
-		require.ErrorIs(t, c.err, NameMismatch)
+		require.ErrorIs(t, c.err, ErrNameMismatch)
 		require.Error(t, s.err)
 	})
 	t.Run("callback has nothing", func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"time"
 
 	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
@@ -25,10 +24,27 @@ type ServerOptions struct {
 	Certificates []tls.Certificate
 
 	// ClientCAs are the authorities that clients' certificates are checked
-	// against. Nil means that clients are not asked for one. A certificate that
-	// does not pass does not end the handshake: it leaves Security.Verified
-	// false, and SASL EXTERNAL decides.
+	// against. Nil means none: then clients are not asked for a certificate,
+	// unless there is a ClientPolicy. A certificate that does not pass does not
+	// end the handshake (RFC 6120 §5.4.3.1 rule 6): it leaves Security.Verified
+	// false, Security.Verdict tells why, and SASL EXTERNAL decides. Whom the
+	// certificate names is for SASL EXTERNAL too (RFC 6120 §13.7.2.2).
 	ClientCAs *x509.CertPool
+
+	// ClientPolicy decides about each certificate that a client presents, with
+	// the verdict on it; what it accepts has Security.Verified set. It runs once
+	// the handshake is complete. Nil accepts what has no fault (Verdict.OK).
+	ClientPolicy VerifyPolicy
+
+	// Revocation finds out whether clients' certificates have been revoked. Nil
+	// means that nobody is asked. If it cannot tell, the certificate is
+	// accepted, unless ClientPolicy looks at Presented.RevocationErr.
+	Revocation RevocationChecker
+
+	// InsecureSuites are cipher suites of TLS 1.2 to permit beside those of this
+	// package, for clients that know nothing better, as in [ClientOptions]. Nil
+	// means none.
+	InsecureSuites []uint16
 
 	// Config is the basis for everything else, for instance GetCertificate, for
 	// certificates that come and go: it is asked first, with the domain of the
@@ -54,6 +70,7 @@ func (o *ServerOptions) clone() ServerOptions {
 	}
 	out := *o
 	out.Certificates = slices.Clone(o.Certificates)
+	out.InsecureSuites = slices.Clone(o.InsecureSuites)
 	out.Config = o.Config.Clone()
 	return out
 }
@@ -64,7 +81,7 @@ func (o *ServerOptions) config() (*tls.Config, error) {
 	if o == nil {
 		o = new(ServerOptions)
 	}
-	c, err := harden(o.Config)
+	c, err := harden(o.Config, o.InsecureSuites)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +94,7 @@ func (o *ServerOptions) config() (*tls.Config, error) {
 	case c.ClientAuth != tls.NoClientCert || c.ClientCAs != nil:
 		return nil, fmt.Errorf("%w: clients' certificates are a matter of ClientCAs in ServerOptions", ErrConfig)
 	}
-	if o.ClientCAs != nil {
+	if o.ClientCAs != nil || o.ClientPolicy != nil {
 		// Not VerifyClientCertIfGiven: it insists on the clientAuth usage, and
 		// leaves no connection on which to explain the failure.
 		c.ClientAuth = tls.RequestClientCert
@@ -88,8 +105,9 @@ func (o *ServerOptions) config() (*tls.Config, error) {
 
 // serverSide is one handshake of the receiving entity.
 type serverSide struct {
-	config *tls.Config
-	used   *tls.Certificate // what was presented; written during the handshake
+	config   *tls.Config
+	verifier *verifier        // of clients
+	used     *tls.Certificate // what was presented; written during the handshake
 }
 
 // prepare returns a handshake for a stream that is addressed to domain.
@@ -98,18 +116,28 @@ func (o *ServerOptions) prepare(domain jid.JID) (*serverSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := referenceHost(domain)
+	ref, err := newReference(domain, "")
 	if err != nil {
 		return nil, err
 	}
-	s := &serverSide{config: c}
+	roots := c.ClientCAs
+	if roots == nil {
+		roots = x509.NewCertPool() // nil would be those of the system
+	}
+	s := &serverSide{config: c, verifier: &verifier{
+		roots:      roots,
+		usages:     clientUsages,
+		now:        clock(c),
+		policy:     o.ClientPolicy,
+		revocation: o.Revocation,
+	}}
 	certs, get := c.Certificates, c.GetCertificate
 	// crypto/tls does not call GetCertificate if there are Certificates and no
 	// Server Name Indication.
 	c.Certificates = nil
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		asked := *hello
-		asked.ServerName = host
+		asked.ServerName = ref.host
 		cert, err := choose(&asked, certs, get)
 		s.used = cert
 		return cert, err
@@ -145,12 +173,18 @@ func (s *serverSide) handshake(ctx context.Context, conn net.Conn) (net.Conn, st
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, stream.Security{}, handshakeError(err)
 	}
-	now := time.Now
-	if s.config.Time != nil {
-		now = s.config.Time
-	}
 	cs := secured.ConnectionState()
-	return secured, describe(&cs, verifyClient(cs.PeerCertificates, s.config.ClientCAs, now()), leaf(s.used)), nil
+	var client *Presented
+	verified := false
+	if len(cs.PeerCertificates) > 0 {
+		// Now that the client has proved that it has the key: a policy may ask
+		// others, and remember.
+		p, err := s.verifier.judge(ctx, cs.PeerCertificates)
+		client, verified = p, err == nil
+	}
+	sec := describe(&cs, client, verified, leaf(s.used))
+	sec.OwnCertificate = true
+	return secured, sec, nil
 }
 
 // leaf returns the certificate of a server that has presented cert, or nil if

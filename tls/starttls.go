@@ -56,7 +56,11 @@ func StartTLSClient(opts *ClientOptions) stream.Feature {
 
 func initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element, o *ClientOptions) (stream.Outcome, error) {
 	var none stream.Outcome
-	config, err := o.prepare(n.Domain())
+	service := serviceClient
+	if n.Profile().ContentNS == stream.NSServer {
+		service = serviceServer
+	}
+	side, err := o.prepareFor(n.Domain(), service)
 	if err != nil {
 		return none, err
 	}
@@ -84,7 +88,7 @@ func initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element,
 	}
 	// RFC 6120 §5.4.2.3: TLS begins right after the '>' of <proceed/>.
 	if err := n.Upgrade(func(conn net.Conn) (net.Conn, stream.Security, error) {
-		return clientHandshake(ctx, conn, config)
+		return clientHandshake(ctx, conn, side)
 	}); err != nil {
 		return none, err
 	}

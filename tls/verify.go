@@ -1,63 +1,57 @@
 package tls
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"slices"
+	"runtime/debug"
 	"time"
 
-	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
 )
 
-// This file is the certificate policy, and the only one in which
-// InsecureSkipVerify occurs: crypto/tls cannot check identifiers other than
-// DNS names and addresses and keeps no chain when it rejects one, so its check
-// is switched off and replaced, on every connection, by serverPolicy.
+// This file decides about certificates, and is the only one in which
+// InsecureSkipVerify occurs: crypto/tls cannot check identifiers other than DNS
+// names and addresses and keeps no chain when it rejects one, so its check is
+// switched off and replaced, on every connection, by a verifier.
 
-// serverPolicy decides whether a server's certificate proves that it is the
-// domain of a JID (RFC 6120 §13.7.2.1, RFC 9525 §6).
-type serverPolicy struct {
-	domain string // as in the JID, for people
-	host   string // the reference identifier: A-labels, or an IP address
-	roots  *x509.CertPool
-	now    func() time.Time
+// verifier decides whether a peer's certificate is accepted (RFC 6120 §13.7.2,
+// RFC 9525 §6).
+type verifier struct {
+	ref        *reference // whom a server has to be; nil for clients, who say that later
+	target     string
+	roots      *x509.CertPool
+	usages     []x509.ExtKeyUsage
+	now        func() time.Time
+	policy     VerifyPolicy      // nil: what has no fault
+	revocation RevocationChecker // nil: nobody is asked
 }
 
 // skipsVerification reports whether c, given by a caller, would accept any
 // certificate.
 func skipsVerification(c *tls.Config) bool { return c.InsecureSkipVerify }
 
-// referenceHost returns the reference identifier for the domain of a JID: its
-// A-labels (RFC 9525 §6.3), or the IP address without brackets. Where the
-// connection leads, through SRV or otherwise, has no influence on it
-// (RFC 9525 §6.1.1).
-func referenceHost(domain jid.JID) (string, error) {
-	if ip, ok := domain.DomainAddr(); ok {
-		return ip.String(), nil
-	}
-	return domain.ASCIIDomain()
-}
-
-// install makes c, a client's configuration, verify servers by the policy. The
-// callbacks that c has run afterwards, with the verified chains: they can only
-// make it stricter.
-func (p *serverPolicy) install(c *tls.Config) {
+// install makes c, a client's configuration for one handshake, verify the server
+// with v, and leaves in result what was accepted. The callbacks that c has run
+// afterwards, with the verified chains: they can only make it stricter.
+func (v *verifier) install(ctx context.Context, c *tls.Config, result **Presented) {
 	peer, conn := c.VerifyPeerCertificate, c.VerifyConnection
 	c.VerifyPeerCertificate = nil
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		chains, err := p.verify(cs.PeerCertificates)
+		p, err := v.judge(ctx, cs.PeerCertificates)
 		if err != nil {
 			return err
 		}
-		cs.VerifiedChains = chains
+		*result = p
+		cs.VerifiedChains = p.Chains
 		if peer != nil {
 			raw := make([][]byte, len(cs.PeerCertificates))
 			for i, cert := range cs.PeerCertificates {
 				raw[i] = cert.Raw
 			}
-			if err := peer(raw, chains); err != nil {
+			if err := peer(raw, p.Chains); err != nil {
 				return err
 			}
 		}
@@ -68,88 +62,120 @@ func (p *serverPolicy) install(c *tls.Config) {
 	}
 }
 
-// verify checks the path first and the name after it: a name means something
-// only when somebody trusted has vouched for it.
-func (p *serverPolicy) verify(chain []*x509.Certificate) ([][]*x509.Certificate, error) {
-	fail := func(r Reason, cause error) error {
-		return &CertificateError{Reason: r, Domain: p.domain, Chain: chain, Cause: cause}
+// judge returns everything there is to know about the chain that a peer has
+// presented, and nil if it is accepted: by the policy or, without one, because
+// nothing is wrong with it. A callback that panics has not accepted it.
+func (v *verifier) judge(ctx context.Context, chain []*x509.Certificate) (p *Presented, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p = &Presented{Target: v.target, Chain: chain, Now: v.now()}
+	if v.ref != nil {
+		p.Domain = v.ref.domain
 	}
-	if len(chain) == 0 {
-		return nil, fail(Unacceptable, errors.New("the server presented no certificate"))
-	}
-	chains, err := verifyPath(chain, p.roots, p.now(), x509.ExtKeyUsageServerAuth)
-	if err != nil {
-		return nil, fail(pathReason(err), err)
-	}
-	// DNS-ID or IP-ID by the kind of the reference identifier; a Common Name is
-	// never looked at (RFC 9525 §6.2, §6.3, §6.4).
-	if err := chain[0].VerifyHostname(p.host); err != nil {
-		return nil, fail(NameMismatch, err)
-	}
-	return chains, nil
-}
-
-// verifyPath builds and checks the paths from chain[0] to a root (RFC 5280 §6).
-func verifyPath(chain []*x509.Certificate, roots *x509.CertPool, now time.Time, usages ...x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
-	opts := x509.VerifyOptions{
-		Roots:         roots,
-		Intermediates: x509.NewCertPool(),
-		CurrentTime:   now,
-		KeyUsages:     usages,
-	}
-	for _, cert := range chain[1:] {
-		opts.Intermediates.AddCert(cert)
-	}
-	return chain[0].Verify(opts)
-}
-
-// pathReason sorts the errors of path validation.
-func pathReason(err error) Reason {
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) {
-		switch invalid.Reason {
-		case x509.Expired:
-			return OutsideValidity
-		case x509.CANotAuthorizedForThisName:
-			return UntrustedIssuer // trusted, but not to vouch for this name
+	defer func() {
+		if r := recover(); r != nil {
+			p.Verdict |= stream.Unacceptable
+			err = p.refused(&stream.PanicError{Value: r, Stack: debug.Stack()})
+			p.Err = err
 		}
-		return Unacceptable
+	}()
+	if len(chain) == 0 {
+		p.Verdict = stream.Unacceptable
+		p.Err = p.refused(errors.New("no certificate was presented"))
+		return p, p.Err
 	}
-	var authority x509.UnknownAuthorityError
-	var system x509.SystemRootsError
-	if errors.As(err, &authority) || errors.As(err, &system) {
-		return UntrustedIssuer
+	f := v.inspect(ctx, chain, p.Now)
+	p.Chains, p.Verdict, p.RevocationErr = f.chains, f.verdict, f.revocationErr
+	if !p.Verdict.OK() {
+		p.Err = p.refused(f.cause)
 	}
-	return Unacceptable
+	if v.policy == nil {
+		return p, p.Err
+	}
+	shown := *p // what the policy does to it is its own business
+	if err = v.policy.VerifyCertificate(ctx, &shown); err == nil {
+		return p, nil
+	}
+	var known *CertificateError
+	if !errors.As(err, &known) {
+		err = p.refused(err)
+	}
+	return p, err
 }
 
-// verifyClient reports whether a client's certificate leads to one of roots.
-// Whom it names is for SASL EXTERNAL to judge (RFC 6120 §13.7.2.2). Public
-// authorities issue certificates for servers only these days, and a server is a
-// client of other servers: either usage will do.
-func verifyClient(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) bool {
-	if len(chain) == 0 || roots == nil {
-		return false
+// inspect computes the verdict.
+func (v *verifier) inspect(ctx context.Context, chain []*x509.Certificate, now time.Time) finding {
+	f := inspectPath(chain, v.roots, now, v.usages)
+	// RFC 6120 §13.7.1.1: the certificate has to conform to RFC 5280. A
+	// subjectAltName that does not names nobody, and is not ignored either:
+	// whoever issued it meant something by it.
+	if !readable(chain[0]) {
+		f.add(stream.Unacceptable, errors.New("malformed subjectAltName"))
 	}
-	_, err := verifyPath(chain, roots, now, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
-	return err == nil
+	if v.ref != nil && !v.ref.matches(chain[0]) {
+		f.add(stream.WrongName, nil)
+	}
+	f.checkRevocation(ctx, v.revocation, now)
+	return f
 }
 
-// maxIdentities bounds the names taken from one certificate. Names beyond it
-// are as good as absent, which is the safe direction.
-const maxIdentities = 256
-
-// identities returns up to limit names from the subjectAltName of cert: DNS
-// names as they stand there, then IP addresses. The subject itself is text for
-// people and never a source of names.
-func identities(cert *x509.Certificate, limit int) []string {
-	out := slices.Clone(cert.DNSNames[:min(len(cert.DNSNames), limit)])
-	for _, ip := range cert.IPAddresses[:min(len(cert.IPAddresses), limit-len(out))] {
-		out = append(out, ip.String())
+// checkRevocation drops the paths in which something is revoked. As long as one
+// path is known to be good, the others do not matter; if none is, one that is
+// revoked outweighs those about which nothing can be found out.
+func (f *finding) checkRevocation(ctx context.Context, checker RevocationChecker, now time.Time) {
+	if checker == nil || len(f.chains) == 0 {
+		return
 	}
-	return out
+	var good, unknown [][]*x509.Certificate
+	var revoked, unsure error
+	for _, path := range f.chains {
+		err := checker.CheckRevocation(ctx, path, now)
+		switch {
+		case err == nil:
+			good = append(good, path)
+		case errors.Is(err, ErrRevoked):
+			revoked = err
+		default:
+			unknown, unsure = append(unknown, path), err
+		}
+	}
+	switch {
+	case len(good) > 0:
+		f.chains = good
+	case revoked != nil:
+		f.chains = nil
+		f.add(stream.Revoked, revoked)
+	default:
+		f.chains, f.revocationErr = unknown, unsure
+	}
 }
 
-func identityCount(cert *x509.Certificate) int {
-	return len(cert.DNSNames) + len(cert.IPAddresses)
+// refused returns the error that says that p is not accepted.
+func (p *Presented) refused(cause error) error {
+	return &CertificateError{Verdict: p.Verdict, Domain: p.Domain.Domain(), Chain: p.Chain, Cause: cause}
+}
+
+// expires returns when an accepted certificate stops being valid, or anything
+// on which it depends, by the path that lasts longest (RFC 6120 §13.7.2.3). It
+// is zero if it was not valid to begin with and accepted all the same.
+func (p *Presented) expires() (last time.Time) {
+	if p.Verdict.Has(stream.WrongTime) {
+		return time.Time{}
+	}
+	paths := p.Chains
+	if len(paths) == 0 {
+		paths = [][]*x509.Certificate{p.Chain[:1]}
+	}
+	for _, path := range paths {
+		first := path[0].NotAfter
+		for _, cert := range path[1:] {
+			if cert.NotAfter.Before(first) {
+				first = cert.NotAfter
+			}
+		}
+		if first.After(last) {
+			last = first
+		}
+	}
+	return last
 }

@@ -20,7 +20,9 @@ type Presented struct {
 	Target string
 	// Chain is what the peer presented, its own certificate first; never empty.
 	Chain []*x509.Certificate
-	// Chains are the paths to trusted roots, if there are any.
+	// Chains are the paths to trusted roots, if there are any: those without a
+	// fault if Verdict is OK, else those with the fewest. A path with a revoked
+	// certificate is not among them.
 	Chains [][]*x509.Certificate
 	// Verdict is what the rules of RFC 5280 and RFC 9525 say, and the
 	// RevocationChecker.
@@ -28,6 +30,11 @@ type Presented struct {
 	// Err is the error with which the handshake ends if nobody accepts the
 	// certificate: nil if Verdict is OK, else a [*CertificateError].
 	Err error
+	// RevocationErr is not nil if there are Chains and a [RevocationChecker], and
+	// it could not vouch for any of them. That is no part of Verdict: whoever can
+	// hold back a list of revoked certificates could keep everybody out. A policy
+	// that would rather have that returns this error.
+	RevocationErr error
 	// Now is the time that the verdict is about.
 	Now time.Time
 }
@@ -37,11 +44,16 @@ type Presented struct {
 // one: there is no way to switch checking off.
 //
 // Implementations are safe for concurrent use. The context ends with the
-// handshake.
+// handshake; a policy that waits for something has to heed it. A policy that
+// panics has refused the certificate, with a [*stream.PanicError] as the cause.
 type VerifyPolicy interface {
-	// VerifyCertificate returns nil to accept the peer's certificate. The
+	// VerifyCertificate returns nil to accept the peer's certificate. A client's
 	// handshake fails with the error otherwise; p.Err is the usual one. An
-	// error that is no [*CertificateError] becomes the Cause of one.
+	// error that is no [*CertificateError] becomes the Cause of one. A server
+	// goes on with a client that is not verified.
+	//
+	// The peer may not have proved yet that it has the key to the certificate:
+	// that comes with the rest of the handshake.
 	VerifyCertificate(ctx context.Context, p *Presented) error
 }
 

@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"sasl":             {},
 	"stream":           {"jid"},
 	"tls":              {"stream"},
+	"tls/posh":         {"tls"},
 	"stream/auth":      {"stream", "sasl"},
 	"stream/bind":      {"stream"},
 	"stream/sm":        {"stream"},

@@ -1,0 +1,66 @@
+package tls
+
+import "errors"
+
+// errDER is any deviation from the distinguished encoding rules.
+var errDER = errors.New("xmpp/tls: malformed DER")
+
+// der is the rest of an encoding (X.690 §10.1: definite lengths, as short as
+// they can be).
+type der []byte
+
+// Tags as they stand in an encoding, class and constructed bit included.
+const (
+	tagOID       = 0x06
+	tagUTF8      = 0x0c
+	tagIA5       = 0x16
+	tagSequence  = 0x30
+	tagExplicit0 = 0xa0
+	tagExplicit1 = 0xa1
+)
+
+// next takes the first element off d. Its contents share the memory of d.
+func (d *der) next() (tag byte, contents der, err error) {
+	in := *d
+	if len(in) < 2 || in[0]&0x1f == 0x1f { // no tag that we know needs two bytes
+		return 0, nil, errDER
+	}
+	size, head := int(in[1]), 2
+	if size >= 0x80 {
+		n := size & 0x7f
+		if n == 0 || n > 3 || len(in) < 2+n { // 16 MiB is more than TLS can carry
+			return 0, nil, errDER
+		}
+		size = 0
+		for _, b := range in[2 : 2+n] {
+			size = size<<8 | int(b)
+		}
+		if size < 0x80 || size>>(8*(n-1)) == 0 {
+			return 0, nil, errDER // it could have been shorter
+		}
+		head += n
+	}
+	if size > len(in)-head {
+		return 0, nil, errDER
+	}
+	*d = in[head+size:]
+	return in[0], in[head : head+size : head+size], nil
+}
+
+// take is next for an element that must have a certain tag.
+func (d *der) take(tag byte) (der, error) {
+	got, contents, err := d.next()
+	if err == nil && got != tag {
+		err = errDER
+	}
+	return contents, err
+}
+
+// whole returns the contents of the one element that d must be.
+func (d der) whole(tag byte) (der, error) {
+	contents, err := d.take(tag)
+	if err == nil && len(d) > 0 {
+		err = errDER
+	}
+	return contents, err
+}
