@@ -10,8 +10,8 @@ func allow(context.Context, Identity) error { return nil }
 
 // TestAdversarial holds the attacks that this package answers, one subtest each.
 func TestAdversarial(t *testing.T) {
-	t.Run("S01", testS01)
-	t.Run("S02", testS02)
+	t.Run("S01", func(t *testing.T) { testS01(t); testS01Others(t) })
+	t.Run("S02", func(t *testing.T) { testS02(t); testS02Others(t) })
 	t.Run("S04", testS04)
 	t.Run("S05", testS05)
 	t.Run("S06", testS06)
@@ -25,7 +25,10 @@ func TestAdversarial(t *testing.T) {
 	t.Run("S18", testS18)
 	t.Run("S19", testS19)
 	t.Run("S22", testS22)
-	t.Run("S31", testS31)
+	t.Run("S24", testS24)
+	t.Run("S25", testS25)
+	t.Run("S30", testS30)
+	t.Run("S31", func(t *testing.T) { testS31(t); testS31Digest(t) })
 }
 
 // start runs an exchange up to the client-final-message and returns the messages; the server waits

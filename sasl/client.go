@@ -24,7 +24,7 @@ const (
 // unexported fields of structs that you print.
 type ClientConfig struct {
 	// Username is the name whose credentials are used (the authentication identity), in the form to
-	// send. Required.
+	// send. Required for SCRAM, PLAIN, HT and DIGEST-MD5; the other mechanisms do not look at it.
 	Username string
 
 	// AuthzID is the identity to act as, in the form the carrying protocol defines (XMPP: a bare
@@ -32,7 +32,8 @@ type ClientConfig struct {
 	// §6.3.8).
 	AuthzID string
 
-	// Password is the password as the user typed it. Empty: GetPassword is asked.
+	// Password is the password as the user typed it, for SCRAM, PLAIN and DIGEST-MD5. Empty: GetPassword
+	// is asked.
 	Password string
 
 	// GetPassword is called when Password is empty and the password is needed, which it is not
@@ -42,20 +43,25 @@ type ClientConfig struct {
 	// Binding is the channel binding to use with a -PLUS mechanism. For a mechanism without, a
 	// Binding says that this client could bind the channel but saw no -PLUS offered, which a server
 	// that did offer one takes as the downgrade it is (RFC 5802 §6, flag "y"). Zero: this client
-	// cannot bind (flag "n"). [Select] returns the right one.
+	// cannot bind (flag "n"). [Select] returns the right one. HT mechanisms need the one of their type.
 	Binding Binding
 
-	// Offered holds the names of the mechanisms that the server offered. A client that has a
-	// Binding refuses to use SCRAM without it when the -PLUS variant is among them.
+	// Offered holds the names of the mechanisms that the server offered, in the list that the mechanism
+	// was chosen from. A client that has a Binding refuses to use SCRAM without it when the -PLUS
+	// variant is among them; but if its type is not among OfferedTypes, it goes on without binding,
+	// provided that the server proves what it offered (XEP-0474 §7). Nil: the mechanism was not chosen
+	// from an offer, and nothing is compared with what the server says of it.
 	Offered []string
 
-	// OfferedTypes holds the types of channel binding that the server announced (XEP-0440). Nil means
-	// that it announced none. Offered and OfferedTypes are what a SCRAM server can prove that it sent
-	// (XEP-0474).
+	// OfferedTypes holds the types of channel binding that the server announced (XEP-0440). Nil or empty:
+	// it announced none. A SCRAM server that knows XEP-0474 proves what it sent; if that is not what
+	// Offered and OfferedTypes hold, the exchange ends with ErrDowngrade before there is a proof. Servers
+	// that do not know it prove nothing, and that is no error.
 	OfferedTypes []string
 
 	// TLSVersion is the version of TLS below as the protocol numbers it (0x0304), to be compared with
-	// what a SCRAM server says (XEP-0515). Zero: not compared.
+	// what a SCRAM server says, if it says something (XEP-0515); a difference is ErrDowngrade. Zero: not
+	// compared.
 	TLSVersion uint16
 
 	// Token is the secret of mechanisms that use one: an OAuth 2.0 bearer token for OAUTHBEARER, a
@@ -72,7 +78,7 @@ type ClientConfig struct {
 	Port int
 
 	// Secure says that the channel is confidential and the server's identity verified. Mechanisms
-	// that reveal the password refuse to start without it. Zero: it is neither.
+	// that are Plaintext, and HT, refuse to start without it. Zero: it is neither.
 	Secure bool
 
 	// MinIterations is the least iteration count to accept. Zero, or anything below
@@ -97,20 +103,33 @@ type ClientConfig struct {
 	nonce string // the nonce of a published example; tests only
 }
 
-// clone checks what all mechanisms need and copies the configuration.
-func (c *ClientConfig) clone() (*ClientConfig, error) {
+// A need is something that a mechanism cannot do without in its configuration.
+type need uint8
+
+const (
+	needUsername need = 1 << iota // ClientConfig.Username
+	needPassword                  // ClientConfig.Password, GetPassword or Cache
+	needToken                     // ClientConfig.Token or GetToken
+	needStore                     // ServerConfig.Store
+)
+
+// clone checks what is wanted of the configuration, and what makes no sense in any, and copies it.
+func (c *ClientConfig) clone(needs need) (*ClientConfig, error) {
 	if c == nil {
 		return nil, aborted("", fmt.Errorf("%w: no ClientConfig", ErrConfig))
 	}
 	cfg := *c
 	cfg.Binding.Data = slices.Clone(c.Binding.Data)
 	cfg.Offered = slices.Clone(c.Offered)
+	cfg.OfferedTypes = slices.Clone(c.OfferedTypes)
 	cfg.MinIterations = max(cfg.MinIterations, MinIterations)
 	if cfg.MaxIterations == 0 {
 		cfg.MaxIterations = DefaultMaxIterations
 	}
-	if err := checkName(cfg.Username); err != nil {
-		return nil, aborted("", err)
+	if needs&needUsername != 0 {
+		if err := checkName(cfg.Username); err != nil {
+			return nil, aborted("", err)
+		}
 	}
 	if cfg.AuthzID != "" {
 		if err := checkName(cfg.AuthzID); err != nil {
@@ -122,8 +141,10 @@ func (c *ClientConfig) clone() (*ClientConfig, error) {
 		return nil, aborted("", fmt.Errorf("%w: MaxIterations is below MinIterations", ErrConfig))
 	case cfg.Cache != nil && cfg.Service == "":
 		return nil, aborted("", fmt.Errorf("%w: Cache needs Service", ErrConfig))
-	case cfg.Password == "" && cfg.GetPassword == nil && cfg.Cache == nil:
+	case needs&needPassword != 0 && cfg.Password == "" && cfg.GetPassword == nil && cfg.Cache == nil:
 		return nil, aborted("", fmt.Errorf("%w: no password", ErrPassword))
+	case needs&needToken != 0 && cfg.Token == "" && cfg.GetToken == nil:
+		return nil, aborted("", fmt.Errorf("%w: none given", ErrToken))
 	}
 	return &cfg, nil
 }
@@ -145,6 +166,24 @@ func (c *ClientConfig) password(ctx context.Context) (string, error) {
 		return "", aborted("", err)
 	}
 	return p, nil
+}
+
+// token returns the token. Mechanisms put bounds of their own on what it may hold.
+func (c *ClientConfig) token(ctx context.Context) (string, error) {
+	if c.Token != "" {
+		return c.Token, nil
+	}
+	if c.GetToken == nil {
+		return "", aborted("", fmt.Errorf("%w: none given", ErrToken))
+	}
+	t, err := c.GetToken(ctx)
+	switch {
+	case err != nil:
+		return "", aborted("asking for the token", err)
+	case t == "":
+		return "", aborted("", fmt.Errorf("%w: empty", ErrToken))
+	}
+	return t, nil
 }
 
 // Format prints the configuration without its secrets, whatever the verb.

@@ -65,8 +65,9 @@ var (
 	// ErrNoMechanism: no offered mechanism suits.
 	ErrNoMechanism = errors.New("no suitable mechanism")
 
-	// ErrDowngrade: what the server offered contradicts itself or what the client saw, in the way
-	// it does when somebody in between removes the stronger choices (RFC 5802 §6, XEP-0440).
+	// ErrDowngrade: what the server offered contradicts itself, what the client saw (RFC 5802 §6,
+	// XEP-0440, XEP-0474, XEP-0515) or what it remembers ([Policy.Floor]), in the way it does when
+	// somebody in between removes the stronger choices.
 	ErrDowngrade = errors.New("possible downgrade attack")
 
 	// ErrChannelBinding: the channel binding is missing, of a type not supported here, or of
@@ -82,7 +83,7 @@ var (
 	// ErrExtension: the peer demands an extension ("m=") that this package does not know.
 	ErrExtension = errors.New("mandatory extension not supported")
 
-	// ErrServerSignature: the server did not prove that it knows the keys of the account.
+	// ErrServerSignature: the server did not prove that it knows the keys of the account, or the token.
 	ErrServerSignature = errors.New("server signature does not verify")
 
 	// ErrRejected: the server ended a SCRAM exchange with an error value ("e=").
@@ -90,6 +91,9 @@ var (
 
 	// ErrPassword: the password is empty or not acceptable to OpaqueString (RFC 8265 §4.2).
 	ErrPassword = errors.New("password not acceptable")
+
+	// ErrToken: the token is missing, empty or not acceptable to the mechanism.
+	ErrToken = errors.New("token not acceptable")
 
 	// ErrUsername: the user name or the authorization identity is empty, not UTF-8, holds a NUL or
 	// is not acceptable to the application.

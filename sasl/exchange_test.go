@@ -12,7 +12,7 @@ import (
 // TestExchange runs each mechanism against itself, with good and bad passwords, with and without an
 // initial response.
 func TestExchange(t *testing.T) {
-	for _, m := range append(Default(), Plain()) {
+	for _, m := range append(Default(), Scram(SHA3_512), ScramPlus(SHA3_512), Plain(), HT(SHA256, TLSExporter), HT(SHA512, TLSServerEndPoint), HT(SHA256, "")) {
 		t.Run(m.Name, func(t *testing.T) {
 			scfg := serverConfig()
 			if !m.ChannelBinding {
@@ -41,7 +41,7 @@ func TestExchange(t *testing.T) {
 
 			for name, password := range map[string]string{testUser: "wrong", "nobody": testPassword} {
 				ccfg := scramConfig(m)
-				ccfg.Username, ccfg.Password = name, password
+				ccfg.Username, ccfg.Password, ccfg.Token = name, password, password
 				require.Equal(t, &Error{Condition: NotAuthorized}, run(t, newClient(t, m, ccfg), newServer(t, m, scfg)))
 			}
 
@@ -55,7 +55,7 @@ func TestExchange(t *testing.T) {
 		})
 	}
 	t.Run("unknown hash", func(t *testing.T) {
-		for _, m := range []Mechanism{Scram("SHA3-512"), ScramPlus("")} {
+		for _, m := range []Mechanism{Scram("SHA3-256"), ScramPlus("")} {
 			_, err := m.NewClient(clientConfig())
 			require.ErrorIs(t, err, InvalidMechanism)
 			_, err = m.NewServer(serverConfig())
@@ -79,14 +79,19 @@ func TestExchange(t *testing.T) {
 // TestConfigIsCopied: changing a configuration after the start changes nothing.
 func TestConfigIsCopied(t *testing.T) {
 	m := ScramPlus(SHA256)
-	ccfg, scfg := clientConfig(), serverConfig()
-	ccfg.Binding.Data = append([]byte(nil), ccfg.Binding.Data...)
-	scfg.Bindings[1].Data = append([]byte(nil), scfg.Bindings[1].Data...)
-	c, s := newClient(t, m, ccfg), newServer(t, m, scfg)
-	ccfg.Binding.Data[0]++
-	scfg.Bindings[1].Data[1]++
-	scfg.Bindings[1].Type, ccfg.Password, ccfg.Username, scfg.Store = "x", "x", "x", nil
-	require.NoError(t, run(t, c, s))
+	for _, m := range []Mechanism{m, HT(SHA256, TLSExporter)} {
+		ccfg, scfg := clientConfig(), serverConfig()
+		ccfg.Binding.Data = append([]byte(nil), ccfg.Binding.Data...)
+		scfg.Bindings[1].Data = append([]byte(nil), scfg.Bindings[1].Data...)
+		ccfg.OfferedTypes, scfg.OfferedTypes = []string{TLSExporter}, []string{TLSExporter}
+		ccfg.Offered, scfg.Offered = []string{m.Name}, []string{m.Name}
+		c, s := newClient(t, m, ccfg), newServer(t, m, scfg)
+		ccfg.Binding.Data[0]++
+		scfg.Bindings[1].Data[1]++
+		ccfg.Offered[0], scfg.Offered[0], ccfg.OfferedTypes[0], scfg.OfferedTypes[0] = "a", "b", "c", "d"
+		scfg.Bindings[1].Type, ccfg.Password, ccfg.Username, ccfg.Token, scfg.Store, scfg.FastTokens = "x", "x", "x", "x", nil, nil
+		require.NoError(t, run(t, c, s))
+	}
 }
 
 // TestPasswordCallback: asked once, when needed; its error ends the exchange.

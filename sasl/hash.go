@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha3"
 	"crypto/sha512"
 	"hash"
 )
@@ -17,6 +18,10 @@ const (
 	SHA1   Hash = "SHA-1"   // RFC 5802
 	SHA256 Hash = "SHA-256" // RFC 7677
 	SHA512 Hash = "SHA-512" // SCRAM-SHA-512, draft-melnikov-scram-sha-512
+
+	// SHA3_512 makes SCRAM-SHA3-512 (draft-melnikov-scram-sha3-512). It is there for who may not use
+	// SHA-2; hardly any peer has it, and it is not part of Default.
+	SHA3_512 Hash = "SHA3-512"
 )
 
 // Available reports whether the package has this hash function.
@@ -31,6 +36,8 @@ func (h Hash) Size() int {
 		return sha256.Size
 	case SHA512:
 		return sha512.Size
+	case SHA3_512:
+		return sha3.New512().Size()
 	}
 	return 0
 }
@@ -44,6 +51,8 @@ func (h Hash) constructor() func() hash.Hash {
 		return sha256.New
 	case SHA512:
 		return sha512.New
+	case SHA3_512:
+		return func() hash.Hash { return sha3.New512() }
 	}
 	return nil
 }

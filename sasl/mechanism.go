@@ -23,11 +23,11 @@ type Mechanism struct {
 	// it (HT-SHA-256-EXPR); empty means that the exchange names the type.
 	BindingType string
 
-	// Plaintext says that the peer learns the secret, or that whoever listens can guess it at leisure:
-	// such a mechanism is used only on a secure channel.
+	// Plaintext says that the peer learns the secret, or that whoever listens can guess it at leisure or
+	// use the message again: such a mechanism is used only on a secure channel.
 	Plaintext bool
 
-	// Credential is what a client needs to use the mechanism.
+	// Credential is what a client needs to use the mechanism; see [Policy.Credentials].
 	Credential Credential
 
 	// NewClient starts the initiating side of one exchange. The configuration is copied. Nil: no
@@ -84,8 +84,12 @@ type Client interface {
 	// additional data with success, or, in protocols without such a thing, as a challenge, which
 	// then wants an empty answer.
 	//
+	// A challenge that comes after done ends the exchange with an error, [ErrFinished] unless the
+	// mechanism has a use for it (OAUTHBEARER).
+	//
 	// ctx bounds the work of this call, not the exchange. Errors are *[Error]; after one, or after
-	// done, each further call fails ([ErrFinished]).
+	// done, each further call fails ([ErrFinished]). With an error out is nil, or the last message that
+	// the mechanism has the client send before it gives up (OAUTHBEARER, RFC 7628 §3.2.3).
 	Next(ctx context.Context, in []byte) (out []byte, done bool, err error)
 }
 

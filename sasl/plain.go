@@ -21,9 +21,9 @@ func Plain() Mechanism {
 	}
 }
 
-// errInsecure is the error of both sides for PLAIN in the clear.
-func errInsecure() *Error {
-	return &Error{Condition: EncryptionRequired, Text: "PLAIN needs a confidential channel"}
+// errInsecure is the error of both sides for a mechanism that is not for use in the clear.
+func errInsecure(mechanism string) *Error {
+	return &Error{Condition: EncryptionRequired, Text: mechanism + " needs a confidential channel"}
 }
 
 // plainClient is the client side of one PLAIN exchange.
@@ -33,13 +33,13 @@ type plainClient struct {
 }
 
 func newPlainClient(c *ClientConfig) (Client, error) {
-	cfg, err := c.clone()
+	cfg, err := c.clone(needUsername | needPassword)
 	if err != nil {
 		return nil, err
 	}
 	// RFC 4616 §5: no PLAIN without adequate data security.
 	if !cfg.Secure {
-		return nil, errInsecure()
+		return nil, errInsecure("PLAIN")
 	}
 	return &plainClient{cfg: cfg}, nil
 }
@@ -74,12 +74,12 @@ type plainServer struct {
 }
 
 func newPlainServer(c *ServerConfig) (Server, error) {
-	cfg, err := c.clone()
+	cfg, err := c.clone(needStore)
 	if err != nil {
 		return nil, err
 	}
 	if !cfg.Secure {
-		return nil, errInsecure()
+		return nil, errInsecure("PLAIN")
 	}
 	return &plainServer{cfg: cfg}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/base64"
 	"hash"
@@ -20,7 +21,8 @@ import (
 type refKeys struct{ client, stored, server []byte }
 
 func refHash(h Hash) func() hash.Hash {
-	return map[Hash]func() hash.Hash{SHA1: sha1.New, SHA256: sha256.New, SHA512: sha512.New}[h]
+	return map[Hash]func() hash.Hash{SHA1: sha1.New, SHA256: sha256.New, SHA512: sha512.New,
+		SHA3_512: func() hash.Hash { return sha3.New512() }}[h]
 }
 
 func refMAC(h Hash, key []byte, text string) []byte {
@@ -70,7 +72,7 @@ type oneUser struct {
 
 func newOneUser(name, password, salt string, iterations int) oneUser {
 	u := oneUser{name, map[Hash]Keys{}}
-	for _, h := range []Hash{SHA1, SHA256, SHA512} {
+	for _, h := range hashes {
 		k := refDerive(h, password, []byte(salt), iterations)
 		u.keys[h] = Keys{Hash: h, Salt: []byte(salt), Iterations: iterations, StoredKey: k.stored, ServerKey: k.server}
 	}
@@ -93,18 +95,18 @@ const (
 )
 
 var (
-	hashes      = []Hash{SHA1, SHA256, SHA512}
+	hashes      = []Hash{SHA1, SHA256, SHA512, SHA3_512}
 	testStore   = newOneUser(testUser, testPassword, testSalt, MinIterations)
 	testBinding = Binding{Type: TLSExporter, Data: []byte("THIS IS FAKE CB DATA")}
 )
 
 func clientConfig() *ClientConfig {
-	return &ClientConfig{Username: testUser, Password: testPassword, Binding: testBinding, Secure: true,
+	return &ClientConfig{Username: testUser, Password: testPassword, Token: testFastToken, Binding: testBinding, Secure: true,
 		Offered: []string{"SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"}}
 }
 
 func serverConfig() *ServerConfig {
-	return &ServerConfig{Store: testStore, FakeIterations: MinIterations, Secure: true,
+	return &ServerConfig{Store: testStore, FastTokens: tokens(testUser, testFastToken), FakeIterations: MinIterations, Secure: true,
 		Bindings: []Binding{{TLSServerEndPoint, []byte("certificate hash")}, testBinding}}
 }
 

@@ -18,6 +18,7 @@ type scramClient struct {
 
 	step  step
 	gs2   string // gs2-header
+	prove bool   // the server must prove what it offered (XEP-0474)
 	cb    []byte // channel binding data; nil without -PLUS
 	nonce string
 	bare  string // client-first-message-bare
@@ -30,7 +31,7 @@ func newScramClient(name string, h Hash, plus bool, c *ClientConfig) (Client, er
 	if !h.Available() {
 		return nil, unavailable(name)
 	}
-	cfg, err := c.clone()
+	cfg, err := c.clone(needUsername | needPassword)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +47,9 @@ func newScramClient(name string, h Hash, plus bool, c *ClientConfig) (Client, er
 	case cfg.Binding.Type == "":
 		// RFC 5802 §6: a client that cannot bind MUST use "n".
 		flag = "n"
+	case noCommonType(cfg.Binding.Type, cfg.Offered, cfg.OfferedTypes):
+		// XEP-0474 §7, rule 6: go on with "n", and have the server prove that its announcement is its own.
+		flag, s.prove = "n", true
 	case slices.Contains(cfg.Offered, name+plusSuffix):
 		// RFC 5802 §6: a client that can bind MUST use "p" when the -PLUS variant is offered.
 		return nil, aborted("", fmt.Errorf("%w: %s is offered, and a binding available", ErrDowngrade, quote(name+plusSuffix)))
@@ -124,6 +128,10 @@ func (s *scramClient) final(ctx context.Context, serverFirst string) ([]byte, er
 	// would let the exchange be replayed.
 	if len(m.nonce) <= len(s.nonce) || !strings.HasPrefix(m.nonce, s.nonce) {
 		return nil, aborted("server-first-message", ErrNonce)
+	}
+	// Before there is a proof that somebody could guess the password from.
+	if err := s.cfg.checkProtections(s.hash, m, s.prove); err != nil {
+		return nil, err
 	}
 	// Before any work: RFC 5802 §5.1 (at least 4096) and §9 (a large count is a denial of service).
 	if m.iterations < s.cfg.MinIterations || m.iterations > s.cfg.MaxIterations {

@@ -138,6 +138,8 @@ type serverFirst struct {
 	nonce      string
 	salt       []byte
 	iterations int
+	offerHash  string // value of "h" (XEP-0474 §6.1) as it came; "" if absent
+	tlsVersion string // value of "t" (XEP-0515 §4.1) as it came; "" if absent
 }
 
 // parseServerFirst reads a server-first-message (RFC 5802 §7).
@@ -157,8 +159,24 @@ func parseServerFirst(msg string) (serverFirst, error) {
 	if m.salt, err = decodeBase64(values[1]); err != nil {
 		return m, fmt.Errorf("%w: salt: %w", errGrammar, err)
 	}
-	m.iterations, err = parseIterations(values[2])
-	return m, err
+	if m.iterations, err = parseIterations(values[2]); err != nil {
+		return m, err
+	}
+	for _, a := range attrs[len(values):] {
+		value := &m.offerHash
+		switch a.name {
+		case 'h':
+		case 't':
+			value = &m.tlsVersion
+		default:
+			continue
+		}
+		if *value != "" {
+			return m, fmt.Errorf("%w: attribute %q repeated", errGrammar, a.name)
+		}
+		*value = a.value
+	}
+	return m, nil
 }
 
 // clientFinal is a parsed client-final-message.

@@ -14,6 +14,7 @@ type scramServer struct {
 	hash Hash
 	plus bool
 	cfg  *ServerConfig
+	tail string // attributes of XEP-0474 and XEP-0515
 
 	step    step
 	prompt  bool // the empty first challenge has been sent
@@ -29,14 +30,18 @@ func newScramServer(name string, h Hash, plus bool, c *ServerConfig) (Server, er
 	if !h.Available() {
 		return nil, unavailable(name)
 	}
-	cfg, err := c.clone()
+	cfg, err := c.clone(needStore)
 	if err != nil {
 		return nil, err
 	}
 	if plus && len(cfg.Bindings) == 0 {
 		return nil, &Error{Condition: InvalidMechanism, Cause: fmt.Errorf("%w: the connection has none", ErrChannelBinding)}
 	}
-	return &scramServer{name: name, hash: h, plus: plus, cfg: cfg}, nil
+	tail, err := cfg.protections(h)
+	if err != nil {
+		return nil, err
+	}
+	return &scramServer{name: name, hash: h, plus: plus, cfg: cfg, tail: tail}, nil
 }
 
 // Identity implements [Server].
@@ -92,7 +97,7 @@ func (s *scramServer) challenge(ctx context.Context, msg string) ([]byte, error)
 	s.nonce = m.nonce + nonce
 	s.first = "r=" + s.nonce +
 		",s=" + base64.StdEncoding.EncodeToString(s.account.keys.Salt) +
-		",i=" + strconv.Itoa(s.account.keys.Iterations)
+		",i=" + strconv.Itoa(s.account.keys.Iterations) + s.tail
 	return []byte(s.first), nil
 }
 

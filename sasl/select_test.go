@@ -37,6 +37,8 @@ func TestSelect(t *testing.T) {
 		{"no binding, types announced", Default(), all, Policy{ServerTypes: []string{TLSExporter}, RequireServerTypes: true}, "SCRAM-SHA-512", Binding{}},
 		{"no -PLUS offered", Default(), []string{"SCRAM-SHA-1", "SCRAM-SHA-256"}, Policy{Bindings: []Binding{exporter}}, "SCRAM-SHA-256", exporter},
 		{"nil binding is none", Default(), all, Policy{Bindings: []Binding{{TLSExporter, nil}, endPoint}}, "SCRAM-SHA-512-PLUS", endPoint},
+		{"a type with an impossible name", Default(), all, Policy{Bindings: []Binding{{"a,b", []byte("x")}, endPoint}}, "SCRAM-SHA-512-PLUS", endPoint},
+		{"only a type with an impossible name", Default(), all, Policy{Bindings: []Binding{{"a,b", []byte("x")}}}, "SCRAM-SHA-512", Binding{}},
 		{"unbound preferred, bound chosen", []Mechanism{Scram(SHA512), Plain(), ScramPlus(SHA1)}, all, Policy{Bindings: []Binding{exporter}, Secure: true}, "SCRAM-SHA-1-PLUS", exporter},
 		{"EXTERNAL keeps its place", append([]Mechanism{external}, Default()...), append(all, "EXTERNAL"), Policy{Bindings: []Binding{exporter}}, "EXTERNAL", exporter},
 		{"no client side", append([]Mechanism{serverOnly}, Scram(SHA1)), all, Policy{}, "SCRAM-SHA-1", Binding{}},
@@ -86,35 +88,6 @@ func TestSelect(t *testing.T) {
 		_, _, err := Select(Default(), all, p)
 		require.NoError(t, err)
 		require.Equal(t, []Binding{{TLSUnique, nil}, exporter}, p.Bindings)
-	})
-}
-
-// testS19: XEP-0440 §3: announcements that contradict each other.
-func testS19(t *testing.T) {
-	plus, plain := []string{"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}, []string{"SCRAM-SHA-1"}
-	own := []Binding{exporter}
-	for _, row := range []struct {
-		name    string
-		offered []string
-		policy  Policy
-	}{
-		{"-PLUS without types, SASL2", plus, Policy{Bindings: own, RequireServerTypes: true}},
-		{"types without -PLUS", plain, Policy{Bindings: own, ServerTypes: []string{TLSExporter}}},
-		{"unknown types only", plus, Policy{Bindings: own, ServerTypes: []string{"x", "y"}}},
-		{"no common type", plus, Policy{Bindings: own, ServerTypes: []string{TLSUnique}}},
-		{"tls-server-end-point only, which this connection has not", plus, Policy{Bindings: own, ServerTypes: []string{TLSServerEndPoint}}},
-	} {
-		t.Run("client/"+row.name, func(t *testing.T) {
-			_, _, err := Select(append(Default(), Plain()), row.offered, row.policy)
-			require.ErrorIs(t, err, Aborted)
-			require.ErrorIs(t, err, ErrDowngrade)
-		})
-	}
-	t.Run("client/-PLUS without types, SASL1", func(t *testing.T) {
-		m, b, err := Select(Default(), plus, Policy{Bindings: own})
-		require.NoError(t, err)
-		require.Equal(t, "SCRAM-SHA-1-PLUS", m.Name)
-		require.Equal(t, exporter, b)
 	})
 }
 

@@ -13,7 +13,8 @@ import (
 // ServerConfig is what the server side of an exchange needs. It is copied when an exchange starts.
 // Printing or logging one shows no secret.
 type ServerConfig struct {
-	// Store holds the accounts. Required.
+	// Store holds the accounts. Required for SCRAM and PLAIN; the other mechanisms ask the function
+	// that is here for them.
 	Store KeyStore
 
 	// Bindings holds the channel bindings of this connection, of all types that it has. Nil: -PLUS
@@ -22,12 +23,13 @@ type ServerConfig struct {
 
 	// Offered holds the names of the mechanisms that this server offered on this connection. A
 	// client that says it saw no -PLUS mechanism while there was one has been deceived, and fails
-	// (RFC 5802 §6). Nil: -PLUS counts as offered when Bindings is not empty.
+	// (RFC 5802 §6). SCRAM proves the list to the client (XEP-0474): it must hold all names that were
+	// sent, and those only, of the profile that the client uses where there are two. Nil: -PLUS counts
+	// as offered when Bindings is not empty, and nothing is proved.
 	Offered []string
 
 	// OfferedTypes holds the types of channel binding that this server announced on this connection
-	// (XEP-0440). Nil means that it announced none. Offered and OfferedTypes are what SCRAM proves to
-	// the client (XEP-0474); it does so when Offered is not nil.
+	// (XEP-0440). Nil or empty: it announced none. SCRAM proves them together with Offered.
 	OfferedTypes []string
 
 	// TLSVersion is the version of TLS below as the protocol numbers it (0x0304), for SCRAM to tell the
@@ -41,7 +43,7 @@ type ServerConfig struct {
 	External func(ctx context.Context, authzID string) (authcID string, err error)
 
 	// Anonymous makes up a name for a client of ANONYMOUS. The trace is what the client said about
-	// itself, at most 255 bytes, for logs only. Nil: ANONYMOUS cannot be used.
+	// itself, at most 255 characters, for logs only. Nil: ANONYMOUS cannot be used.
 	Anonymous func(ctx context.Context, trace string) (authcID string, err error)
 
 	// Bearer verifies an OAuth 2.0 token for OAUTHBEARER and returns whose it is. An [*Error] is
@@ -53,7 +55,9 @@ type ServerConfig struct {
 	// each token of the user for this mechanism, at most a few, until one fits, and returns the
 	// canonical name of the user. match takes the same time for each. If none fits, or there is no
 	// such user, the error is or wraps ErrUnknownUser, which makes NotAuthorized; an [*Error] is
-	// returned to the caller as it is. Nil: HT mechanisms cannot be used.
+	// returned to the caller as it is: CredentialsExpired for a token that fits and is not trusted any
+	// more, say (XEP-0484 §4.2). No error where no token fitted makes NotAuthorized too. match is for
+	// the time of the call only. Nil: HT mechanisms cannot be used.
 	FastTokens func(ctx context.Context, username string, match func(token []byte) bool) (canonical string, err error)
 
 	// InsecureDigest returns what DIGEST-MD5 stores for a user in a realm, MD5(user:realm:password),
@@ -73,7 +77,7 @@ type ServerConfig struct {
 	// the AuthzID must be empty or equal to the AuthcID.
 	Authorize func(context.Context, Identity) error
 
-	// Secure says that the channel is confidential. Mechanisms that reveal the password refuse to
+	// Secure says that the channel is confidential. Mechanisms that are Plaintext, and HT, refuse to
 	// start without it. Zero: it is not.
 	Secure bool
 
@@ -125,9 +129,12 @@ func (t BearerToken) Format(f fmt.State, _ rune) {
 // LogValue is what log/slog shows of the token.
 func (t BearerToken) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(t)) }
 
-// clone checks what all mechanisms need and copies the configuration.
-func (c *ServerConfig) clone() (*ServerConfig, error) {
-	if c == nil || c.Store == nil {
+// clone checks what is wanted of the configuration, and what makes no sense in any, and copies it.
+func (c *ServerConfig) clone(needs need) (*ServerConfig, error) {
+	switch {
+	case c == nil:
+		return nil, temporary(fmt.Errorf("%w: no ServerConfig", ErrConfig))
+	case needs&needStore != 0 && c.Store == nil:
 		return nil, temporary(fmt.Errorf("%w: no Store", ErrConfig))
 	}
 	cfg := *c
@@ -136,6 +143,7 @@ func (c *ServerConfig) clone() (*ServerConfig, error) {
 		cfg.Bindings[i].Data = slices.Clone(c.Bindings[i].Data)
 	}
 	cfg.Offered = slices.Clone(c.Offered)
+	cfg.OfferedTypes = slices.Clone(c.OfferedTypes)
 	cfg.FakeSecret = slices.Clone(c.FakeSecret)
 	if cfg.FakeIterations == 0 {
 		cfg.FakeIterations = DefaultIterations
@@ -149,14 +157,14 @@ func (c *ServerConfig) clone() (*ServerConfig, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	if len(cfg.FakeSecret) == 0 {
+		cfg.FakeSecret = processSecret()
+	}
 	if cfg.FakeIterations < MinIterations {
 		return nil, temporary(fmt.Errorf("%w: FakeIterations is %d, least is %d", ErrIterations, cfg.FakeIterations, MinIterations))
 	}
 	if !cfg.PlainHash.Available() {
 		return nil, temporary(fmt.Errorf("%w: unknown PlainHash %s", ErrConfig, quote(string(cfg.PlainHash))))
-	}
-	if len(cfg.FakeSecret) == 0 {
-		cfg.FakeSecret = processSecret()
 	}
 	return &cfg, nil
 }
