@@ -25,13 +25,37 @@ func TestAdversarial(t *testing.T) {
 	t.Run("T02", oddFeatures)
 	t.Run("T10", fromIsNotWhoAuthenticates)
 	t.Run("T14", authBeforeTLS)
+	t.Run("C13", distinguishedNames)
+	t.Run("S02", plainGrammar)
+	t.Run("S04", func(t *testing.T) { headersDiffer(t, "S04") })
 	t.Run("S12", strippedPlusIsNoticed)
 	t.Run("S13", clientSaysWhatItSaw)
 	t.Run("S14", flagsAndMechanismsDisagree)
 	t.Run("S17", realManInTheMiddle)
-	t.Run("S23", tooManyAttempts)
+	t.Run("S18", func(t *testing.T) { headersDiffer(t, "S18") })
+	t.Run("S19", announcedTypes)
+	t.Run("S23", func(t *testing.T) {
+		tooManyAttempts(t)
+		t.Run("streams", attemptsAcrossStreams)
+	})
+	t.Run("S24", certificates)
+	t.Run("S25", externalWithoutCertificate)
 	t.Run("S29", elementsOutOfTurn)
+	t.Run("S31", anonymousNames)
+	t.Run("S32", twoProfiles)
 	t.Run("L08", authTooLarge)
+	t.Run("S04 SASL 2", authzidOverSASL2)
+	t.Run("T10 SASL 2", fromIsNotWhoAuthenticates2)
+	t.Run("T22 SASL 2", pipelinedBehindAuthenticate)
+	t.Run("S17 SASL 2", manInTheMiddleOfSASL2)
+	t.Run("S19 SASL 2", bindingTypesOfSASL2)
+	t.Run("S23 SASL 2", tooManyAttempts2)
+	t.Run("S29 SASL 2", elementsOutOfTurn2)
+	t.Run("S30", misusedTokens)
+	t.Run("S31 tokens", tokensAreRandom)
+	t.Run("S32 SASL 2", profilesMixed)
+	t.Run("S33", nothingBeforeSuccess)
+	t.Run("L08 SASL 2", sasl2Limits)
 }
 
 // T01: features without <starttls/>. A client that wants TLS sends nothing of an authentication,
@@ -306,18 +330,17 @@ func tooManyAttempts(t *testing.T) {
 		p.send(good)
 		p.expect("<success")
 	})
+	// RFC 9266 §4.1.
 	t.Run("server/binding is not used again", func(t *testing.T) {
-		p, done := scriptedClient(t, serverWith(&auth.ServerOptions{Store: accounts}))
+		p, done := scriptedClient(t, serverWith(&auth.ServerOptions{Store: accounts, AllowPlain: true}))
 		p.send(clientHeader)
 		first := `<auth` + xmlns + ` mechanism='SCRAM-SHA-256-PLUS'>` + b64("p=tls-exporter,,n=juliet,r=abcdefghijkl") + `</auth>`
 		p.send(first)
 		p.expect("</challenge>")
-		p.send(`<response` + xmlns + `>` + b64("c=biws,r=x,p=AAAA") + `</response>`)
-		p.expect("</failure>")
-		p.send(first)
+		p.send(`<response` + xmlns + `>` + b64("c=biws,r=x,p=AAAA") + `</response>` + good)
 		out, err := p.end(done)
-		require.Contains(t, out, "<policy-violation")
-		require.ErrorIs(t, err, stream.PolicyViolation)
+		require.Equal(t, `<failure`+xmlns+`><not-authorized/></failure>`+closing, out)
+		require.ErrorIs(t, err, sasl.NotAuthorized)
 	})
 	// The client tries once, whatever else is on offer.
 	t.Run("client", func(t *testing.T) {
@@ -476,15 +499,19 @@ func realManInTheMiddle(t *testing.T) {
 	}{
 		"relayed: tls-exporter":                          {func(s string) string { return s }, mitm, sasl.NotAuthorized},
 		"relayed with the same key: tls-exporter":        {func(s string) string { return s }, cert, sasl.NotAuthorized},
-		"exporter removed: tls-server-end-point":         {noTypes.Replace, mitm, sasl.NotAuthorized},
 		"channel binding removed: the server is told so": {noBinding.Replace, mitm, sasl.NotAuthorized},
-		"types removed: guessed":                         {strings.NewReplacer(types, "").Replace, mitm, sasl.NotAuthorized},
+		// XEP-0474: a server that says what it offered.
+		"exporter removed: the client sees":              {noTypes.Replace, mitm, sasl.ErrDowngrade},
+		"exporter removed, the server's key: the client": {noTypes.Replace, cert, sasl.ErrDowngrade},
+		"types removed: the client sees":                 {strings.NewReplacer(types, "").Replace, mitm, sasl.ErrDowngrade},
 		"mechanisms removed": {
 			strings.NewReplacer("<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "").Replace, mitm, sasl.ErrDowngrade,
 		},
-		// A thief of the server's own key who also removes tls-exporter gets through: tls-server-end-point cannot tell
-		// (XEP-0440 §4). The case shows that the relay works, and that the ones above fail for the reason they should.
-		"stolen key and exporter removed": {noTypes.Replace, cert, nil},
+		// A server without XEP-0474. A thief of its own key who also removes tls-exporter gets through: tls-server-end-point
+		// cannot tell (XEP-0440 §4). The case shows that the relay works, and that the ones above fail for the reason they should.
+		"older/exporter removed: tls-server-end-point": {noTypes.Replace, mitm, sasl.NotAuthorized},
+		"older/types removed: guessed":                 {strings.NewReplacer(types, "").Replace, mitm, sasl.NotAuthorized},
+		"older/stolen key and exporter removed":        {noTypes.Replace, cert, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clientEnd, middleLeft := memconn.Pipe()
@@ -499,7 +526,11 @@ func realManInTheMiddle(t *testing.T) {
 			io := clientWith(&auth.ClientOptions{Password: "r0m30"})
 			io.Security = nil
 			io.Features = append([]stream.Feature{xtls.StartTLSClient(&xtls.ClientOptions{RootCAs: ca.Pool()})}, io.Features...)
-			ao := serverWith(&auth.ServerOptions{Store: accounts})
+			so := &auth.ServerOptions{Store: accounts}
+			if strings.HasPrefix(name, "older/") {
+				so.Mechanisms = older(sasl.Default())
+			}
+			ao := serverWith(so)
 			ao.Security = nil
 			ao.Features = append([]stream.Feature{xtls.StartTLSServer(&xtls.ServerOptions{Certificates: []tls.Certificate{cert}})}, ao.Features...)
 			var who jid.JID
@@ -526,4 +557,16 @@ func realManInTheMiddle(t *testing.T) {
 			require.Zero(t, who)
 		})
 	}
+}
+
+// older makes mechanisms such as a server has that knows nothing of XEP-0474.
+func older(mechs []sasl.Mechanism) []sasl.Mechanism {
+	for i, m := range mechs {
+		mechs[i].NewServer = func(cfg *sasl.ServerConfig) (sasl.Server, error) {
+			c := *cfg
+			c.Offered, c.OfferedTypes = nil, nil
+			return m.NewServer(&c)
+		}
+	}
+	return mechs
 }

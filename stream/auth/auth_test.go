@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,20 @@ func TestAuthenticate(t *testing.T) {
 		"channel binding is off on the server": {
 			server: auth.ServerOptions{Mechanisms: []sasl.Mechanism{sasl.Scram(sasl.SHA256)}}, want: "SCRAM-SHA-256",
 		},
+		// XEP-0440 §3 would have the client give up; the server proves its offer (XEP-0474).
+		"no binding in common": {
+			security: func(s *stream.Security) {
+				for typ := range s.Bindings {
+					delete(s.Bindings, typ)
+				}
+				if s.Version = tls.VersionTLS12; s.OwnCertificate {
+					s.Bindings[sasl.TLSUnique] = []byte("unique")
+				} else {
+					s.Bindings[sasl.TLSExporter] = []byte("exporter")
+				}
+			},
+			want: "SCRAM-SHA-256",
+		},
 		"name as typed": {client: auth.ClientOptions{Username: "Juliet"}, want: "SCRAM-SHA-256-PLUS"},
 		"authorization identity of one's own": {
 			client: auth.ClientOptions{AuthzID: juliet}, want: "SCRAM-SHA-256-PLUS",
@@ -60,6 +75,7 @@ func TestAuthenticate(t *testing.T) {
 			c.client.Password, c.server.Store = "r0m30", accounts
 			io, ao := clientWith(&c.client), serverWith(&c.server)
 			if c.security != nil {
+				ao.Security.OwnCertificate = true // as a server always has
 				c.security(io.Security)
 				c.security(ao.Security)
 			}
@@ -145,8 +161,10 @@ func TestAuthenticateFails(t *testing.T) {
 			},
 			want: sasl.NotAuthorized,
 		},
-		"no binding in common": {
+		// A server that proves its offer (XEP-0474) is believed; see TestAuthenticate.
+		"no binding in common, and an older server": {
 			client: auth.ClientOptions{Password: "r0m30"},
+			server: auth.ServerOptions{Mechanisms: older(sasl.Default())},
 			edit: func(io *stream.InitiateOptions, ao *stream.AcceptOptions) {
 				delete(io.Security.Bindings, sasl.TLSServerEndPoint)
 				delete(ao.Security.Bindings, sasl.TLSExporter)
@@ -165,7 +183,12 @@ func TestAuthenticateFails(t *testing.T) {
 			}
 			client, server := negotiate(t, io, ao)
 			require.ErrorIs(t, client.err, c.want)
-			require.ErrorIs(t, server.err, stream.ErrPeerClosed)
+			if c.local {
+				require.ErrorIs(t, server.err, stream.ErrPeerClosed)
+			} else {
+				// RFC 9266 §4.1: an attempt with channel binding is the last one.
+				require.ErrorIs(t, server.err, c.want)
+			}
 			var e *sasl.Error
 			require.ErrorAs(t, client.err, &e)
 			var failure *auth.Failure
@@ -225,6 +248,15 @@ func TestOffer(t *testing.T) {
 		"PLAIN without TLS": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
 			o.AllowPlain, o.InsecureWithoutTLS, a.Security = true, true, nil
 		}, []string{"<mechanism>SCRAM-SHA-256</mechanism>"}, []string{"PLAIN", "PLUS", types}},
+		// RFC 7628 §5, RFC 6331: whoever listens could go on as the user, or guess.
+		"tokens and hashes without TLS": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
+			everything(o)
+			o.InsecureWithoutTLS, a.Security = true, nil
+		}, []string{"<mechanism>SCRAM-SHA-256</mechanism>", "<mechanism>ANONYMOUS</mechanism>"}, []string{"OAUTHBEARER", "DIGEST", "EXTERNAL", "PLAIN"}},
+		"tokens and hashes": {func(o *auth.ServerOptions, _ *stream.AcceptOptions) { everything(o) },
+			[]string{"<mechanism>OAUTHBEARER</mechanism>", "<mechanism>DIGEST-MD5</mechanism>", "<mechanism>ANONYMOUS</mechanism>"}, []string{"EXTERNAL", "PLAIN"}},
+		"no accounts": {func(o *auth.ServerOptions, _ *stream.AcceptOptions) { everything(o); o.Store = nil },
+			[]string{"<mechanism>OAUTHBEARER</mechanism>", "<mechanism>ANONYMOUS</mechanism>"}, []string{"SCRAM", types, "PLAIN"}},
 		"without TLS": {func(_ *auth.ServerOptions, a *stream.AcceptOptions) { a.Security = nil }, nil, []string{"mechanism", types}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -242,6 +274,39 @@ func TestOffer(t *testing.T) {
 				require.NotContains(t, got, s)
 			}
 		})
+	}
+}
+
+// everything sets all that adds mechanisms.
+func everything(o *auth.ServerOptions) {
+	o.Mechanisms = []sasl.Mechanism{sasl.External(), sasl.ScramPlus(sasl.SHA256), sasl.Scram(sasl.SHA256), sasl.InsecureDigestMD5()}
+	o.Anonymous = auth.RandomAccount
+	o.Bearer = func(context.Context, jid.JID, sasl.BearerToken) (jid.JID, error) {
+		return jid.JID{}, sasl.ErrUnknownUser
+	}
+	o.InsecureDigest = func(context.Context, string, string) ([16]byte, string, error) {
+		return [16]byte{}, "", sasl.ErrUnknownUser
+	}
+	o.MapCertificate = func(context.Context, *stream.Security, jid.JID) (jid.JID, error) {
+		return jid.JID{}, sasl.ErrUnknownUser
+	}
+}
+
+// A mechanism that waits for TLS says so when it is tried.
+func TestMechanismsThatNeedTLS(t *testing.T) {
+	o := &auth.ServerOptions{Store: forbiddenStore{t}, InsecureWithoutTLS: true, AllowPlain: true, Retries: 5}
+	everything(o)
+	ao := serverWith(o)
+	ao.Security = nil
+	p, _ := scriptedClient(t, ao)
+	p.send(clientHeader)
+	p.expect("</stream:features>")
+	for mechanism, want := range map[string]string{
+		"PLAIN": "encryption-required", "OAUTHBEARER": "encryption-required", "DIGEST-MD5": "encryption-required",
+		"EXTERNAL": "invalid-mechanism", "SCRAM-SHA-256-PLUS": "invalid-mechanism",
+	} {
+		p.send(`<auth` + xmlns + ` mechanism='` + mechanism + `'>=</auth>`)
+		require.Contains(t, p.expect("</failure>"), "<"+want+"/>", mechanism)
 	}
 }
 
@@ -330,18 +395,56 @@ func TestServerOptionsValidate(t *testing.T) {
 		})
 	}
 	require.NoError(t, (&auth.ServerOptions{Store: accounts, Retries: 5}).Validate())
+	// Not everybody has passwords.
+	require.NoError(t, (&auth.ServerOptions{Anonymous: auth.RandomAccount}).Validate())
 }
 
-// Nothing that prints options or errors shows a password.
+// Nothing that prints options, credentials or errors shows a secret.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	const secret = "correct horse"
-	o := auth.ClientOptions{Username: "juliet", Password: secret}
-	so := auth.ServerOptions{FakeSecret: []byte(secret)}
-	for _, v := range []any{o, &o, so, &so} {
+	c := auth.ClientOptions{
+		Username: "juliet", Password: secret, Token: secret,
+		UserAgent: stream.UserAgent{ID: secret},
+	}
+	s := auth.ServerOptions{FakeSecret: []byte(secret)}
+	token := auth.FastToken{Mechanism: "HT-SHA-256-EXPR", Token: secret}
+	creds := auth.Credentials{Token: token}
+	memory := new(auth.MemoryCredentials)
+	require.NoError(t, memory.Save(t.Context(), juliet, creds))
+	c.Credentials = memory
+	attempts := auth.NewAttempts(nil)
+	// What somebody took the field of the user name for.
+	attempts.Failed(jid.MustParse("correct\\20horse@im.example"), here)
+	s.Attempts = attempts
+	for _, v := range []any{c, &c, s, &s, token, &token, creds, &creds, []any{creds}, map[string]auth.Credentials{"x": creds}, memory, attempts} {
+		outputs := []string{}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-			out := fmt.Sprintf(verb, v)
-			require.NotContains(t, out, secret)
+			outputs = append(outputs, fmt.Sprintf(verb, v))
+		}
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)
+		for _, out := range append(outputs, log.String()) {
+			require.NotContains(t, out, "correct")
+			require.NotContains(t, out, "192.0.2")
 			require.NotContains(t, out, fmt.Sprintf("%x", secret))
+		}
+	}
+}
+
+// An error of the exchange does not repeat what was said in it.
+func TestErrorsShowNoSecrets(t *testing.T) {
+	const secret = "c29ycmVjdCBob3JzZQ"
+	o := &auth.ServerOptions{
+		Store: store(t), AllowPlain: true,
+		Bearer: func(context.Context, jid.JID, sasl.BearerToken) (jid.JID, error) { return jid.JID{}, errors.New("no") },
+	}
+	for _, c := range []auth.ClientOptions{
+		{Token: secret}, {Password: secret}, {Password: secret, Mechanisms: []sasl.Mechanism{}, AllowPlain: true},
+	} {
+		client, server := negotiate(t, clientWith(&c), serverWith(o))
+		for _, err := range []error{client.err, server.err} {
+			require.Error(t, err)
+			require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), secret)
 		}
 	}
 }
@@ -382,6 +485,25 @@ func TestTraceIsRedacted(t *testing.T) {
 		_, server := negotiate(t, clientWith(&auth.ClientOptions{Password: "r0m30"}), ao)
 		require.NoError(t, server.err)
 		check(t, "auth", "challenge", "response", "success")
+	})
+	// A bearer token, on both sides, and the answer of a server that does not take it.
+	t.Run("token", func(t *testing.T) {
+		for _, token := range []string{"r0m30r0m30r0m30", "wrong0r0m30"} {
+			io := clientWith(&auth.ClientOptions{Token: token})
+			ao := serverWith(&auth.ServerOptions{Store: accounts, Bearer: func(_ context.Context, _ jid.JID, t sasl.BearerToken) (jid.JID, error) {
+				if t.Token != "r0m30r0m30r0m30" {
+					return jid.JID{}, sasl.ErrUnknownUser
+				}
+				return juliet, nil
+			}})
+			for _, trace := range []**stream.Trace{&io.Trace, &ao.Trace} {
+				*trace = record
+				negotiate(t, io, ao)
+				*trace = nil
+				require.NotContains(t, log.String(), b64("n,,\x01auth=Bearer ")[:16])
+				check(t, "auth")
+			}
+		}
 	})
 	t.Run("server before TLS", func(t *testing.T) {
 		ao := serverWith(&auth.ServerOptions{Store: forbiddenStore{t}, AllowPlain: true})

@@ -20,7 +20,9 @@ type ClientOptions struct {
 
 	// AuthzID is a bare JID to act as, for accounts that may act for others;
 	// stream.InitiateOptions.From is then the same JID, and Username is needed. Zero means the one
-	// that belongs to the user name; RFC 6120 §6.3.8 forbids sending it then.
+	// that belongs to the user name; RFC 6120 §6.3.8 forbids sending it then. With a client
+	// certificate for several accounts it says which (XEP-0178 §2), for servers that do not look at
+	// the stream header.
 	AuthzID jid.JID
 
 	// Password is the password as the user typed it. Empty means to ask GetPassword.
@@ -31,7 +33,18 @@ type ClientOptions struct {
 	// means that there is none, which suits a Cache that has the keys.
 	GetPassword func(ctx context.Context) (string, error)
 
-	// Mechanisms are the mechanisms to use, most preferred first. Nil means sasl.Default.
+	// Token is an OAuth 2.0 bearer token for OAUTHBEARER. Empty means to ask GetToken.
+	Token string
+
+	// GetToken is called when Token is empty and the token is needed, as GetPassword is. Nil means
+	// that there is none.
+	GetToken func(ctx context.Context) (string, error)
+
+	// Mechanisms are the mechanisms to use, most preferred first. Nil means sasl.External,
+	// sasl.Default and, where there is a token, sasl.OAuthBearer. Mechanisms for which there is no
+	// credential are passed over: EXTERNAL without a certificate of this side's own on a verified
+	// connection, OAUTHBEARER without a token, those with a password where there is none but
+	// something else. ANONYMOUS needs nothing, and is used only if listed.
 	Mechanisms []sasl.Mechanism
 
 	// AllowPlain permits mechanisms that reveal the password to the server, inside TLS with a
@@ -39,6 +52,23 @@ type ClientOptions struct {
 	// Mechanisms if they have no such mechanism. False: such mechanisms are never used, listed or
 	// not.
 	AllowPlain bool
+
+	// Floor is the weakest mechanism to use: sasl.Bound, say, for a server that is known to bind the
+	// channel. A server, or somebody on the way, that offers nothing as strong gets nothing sent, and
+	// the error wraps sasl.ErrDowngrade. Zero demands nothing but what Credentials remembers.
+	Floor sasl.Strength
+
+	// Credentials remembers what is known of the account between streams, by its bare JID: what the
+	// server's mechanisms were at least, and a token (XEP-0484). Nil means that nothing is.
+	Credentials CredentialStore
+
+	// UserAgent is what SASL 2 tells the server about this client (XEP-0388 §2.3). Zero tells nothing.
+	UserAgent stream.UserAgent
+
+	// CheckTLSVersion compares the version of TLS with what a server of SCRAM says that it sees
+	// (XEP-0515 version 0.1.0, experimental). A difference fails the attempt; a server that says
+	// nothing does not. False means that nothing is compared.
+	CheckTLSVersion bool
 
 	// MinIterations and MaxIterations bound the iteration count that the server may ask for. Zero
 	// means sasl.MinIterations and sasl.DefaultMaxIterations.
@@ -49,13 +79,16 @@ type ClientOptions struct {
 	// [sasl.KeyCache]). Nil means that keys are derived each time.
 	Cache sasl.KeyCache
 
+	// SASL2 is for [SASL2Client]: tasks, upgrades and tokens.
+	SASL2 SASL2ClientOptions
+
 	// InsecureWithoutTLS lets the client authenticate on a stream without TLS, for loopback and
 	// tests. Whoever is between the two sides can then take the stream over, and guess the password
 	// at leisure. Mechanisms that reveal the password are refused all the same.
 	InsecureWithoutTLS bool
 }
 
-// Format prints the options without the password, whatever the verb.
+// Format prints the options without password and token, whatever the verb.
 func (o ClientOptions) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.ClientOptions{Username:%q AuthzID:%q AllowPlain:%t}", o.Username, o.AuthzID, o.AllowPlain)
 }
@@ -70,11 +103,7 @@ func (o ClientOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprin
 // [*Failure] when it was the server that refused. sasl.ErrNoMechanism and sasl.ErrDowngrade tell
 // that nothing was sent at all.
 func Client(opts *ClientOptions) stream.Feature {
-	var o ClientOptions
-	if opts != nil {
-		o = *opts
-	}
-	o.Mechanisms = o.mechanisms()
+	o := opts.prepare()
 	f := stream.Feature{
 		Name:     stream.Name{Space: NS, Local: "mechanisms"},
 		Needs:    stream.Secure,
@@ -87,37 +116,57 @@ func Client(opts *ClientOptions) stream.Feature {
 	return f
 }
 
-// mechanisms returns the mechanisms that the options permit.
-func (o *ClientOptions) mechanisms() []sasl.Mechanism {
-	return permitted(o.Mechanisms, o.AllowPlain)
+// prepare copies the options, which may be nil, and fills in what follows from others.
+func (o *ClientOptions) prepare() *ClientOptions {
+	var out ClientOptions
+	if o != nil {
+		out = *o
+	}
+	if out.Mechanisms == nil {
+		out.Mechanisms = append([]sasl.Mechanism{sasl.External()}, sasl.Default()...)
+		if out.Token != "" || out.GetToken != nil {
+			out.Mechanisms = append(out.Mechanisms, sasl.OAuthBearer())
+		}
+	}
+	out.Mechanisms = permitted(out.Mechanisms, out.AllowPlain)
+	return &out
 }
 
-// permitted returns mechs or the default, with mechanisms that reveal the password as allowed.
+// permitted returns the mechanisms, with those that reveal the password as allowed.
 func permitted(mechs []sasl.Mechanism, plain bool) []sasl.Mechanism {
-	if mechs == nil {
-		mechs = sasl.Default()
-	}
-	reveals := func(m sasl.Mechanism) bool { return m.Plaintext }
-	if !plain {
-		return slices.DeleteFunc(slices.Clone(mechs), reveals)
+	// A token is made to be shown, and DIGEST-MD5 is asked for by its name.
+	reveals := func(m sasl.Mechanism) bool {
+		return m.Plaintext && m.Credential == sasl.PasswordCredential && m.Name != digestMD5
 	}
 	mechs = slices.Clone(mechs)
+	if !plain {
+		return slices.DeleteFunc(mechs, reveals)
+	}
 	if !slices.ContainsFunc(mechs, reveals) {
 		mechs = append(mechs, sasl.Plain())
 	}
 	return mechs
 }
 
+// with returns the mechanisms with m behind them, if they do not have it.
+func with(mechs []sasl.Mechanism, m sasl.Mechanism) []sasl.Mechanism {
+	if slices.ContainsFunc(mechs, func(o sasl.Mechanism) bool { return o.Name == m.Name }) {
+		return mechs
+	}
+	return append(mechs, m)
+}
+
 // initiate implements stream.Feature.Initiate.
 func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element) (stream.Outcome, error) {
 	n.Secrets(secretNames()...)
-	x, err := o.begin(n, offer)
+	x, err := o.begin(ctx, n, offer)
 	if err != nil {
 		return stream.Outcome{}, fmt.Errorf("auth: %w", err)
 	}
 	if err := x.run(ctx, n); err != nil {
 		return stream.Outcome{}, fmt.Errorf("auth: %s: %w", x.mechanism, err)
 	}
+	o.remember(ctx, n, x.pin, nil)
 	if t := n.Trace(); t.Authenticated != nil {
 		t.Authenticated(jid.JID{}, x.mechanism)
 	}
@@ -126,29 +175,52 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, off
 }
 
 // begin picks the mechanism.
-func (o *ClientOptions) begin(n *stream.Negotiation, offer *stream.Element) (*clientExchange, error) {
+func (o *ClientOptions) begin(ctx context.Context, n *stream.Negotiation, offer *stream.Element) (*clientExchange, error) {
 	offered, err := parseMechanisms(offer)
 	if err != nil {
 		return nil, err
 	}
-	sec := n.Security()
-	policy := sasl.Policy{
-		Bindings:    bindingsOf(sec),
-		ServerTypes: parseTypes(n.Features()),
-		Secure:      sec.Secure() && sec.Verified,
-	}
-	m, binding, err := sasl.Select(o.Mechanisms, offered, policy)
+	known, err := o.recall(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	cfg := sasl.ClientConfig{
+	return o.choose(n, offered, o.policy(n, known.Floor))
+}
+
+// policy is what holds on the connection, for either profile. Floor is the one remembered.
+func (o *ClientOptions) policy(n *stream.Negotiation, floor sasl.Strength) sasl.Policy {
+	sec := n.Security()
+	return sasl.Policy{
+		Bindings:    bindingsOf(sec),
+		ServerTypes: parseTypes(n.Features()),
+		Secure:      sec.Secure() && sec.Verified,
+		Floor:       max(o.Floor, floor),
+		Credentials: o.kinds(sec),
+	}
+}
+
+// choose picks the mechanism from those offered, and starts it.
+func (o *ClientOptions) choose(n *stream.Negotiation, offered []string, p sasl.Policy) (*clientExchange, error) {
+	m, binding, err := sasl.Select(o.Mechanisms, offered, p)
+	if err != nil {
+		return nil, err
+	}
+	return o.newExchange(m, o.config(n, offered, p, binding))
+}
+
+// config is what a mechanism needs to know.
+func (o *ClientOptions) config(n *stream.Negotiation, offered []string, p sasl.Policy, binding sasl.Binding) *sasl.ClientConfig {
+	cfg := &sasl.ClientConfig{
 		Username:      o.Username,
 		AuthzID:       o.AuthzID.String(),
 		Password:      o.Password,
 		GetPassword:   o.GetPassword,
+		Token:         o.Token,
+		GetToken:      o.GetToken,
 		Binding:       binding,
 		Offered:       offered,
-		Secure:        policy.Secure,
+		OfferedTypes:  p.ServerTypes,
+		Secure:        p.Secure,
 		MinIterations: o.MinIterations,
 		MaxIterations: o.MaxIterations,
 		Cache:         o.Cache,
@@ -157,11 +229,36 @@ func (o *ClientOptions) begin(n *stream.Negotiation, offer *stream.Element) (*cl
 	if cfg.Username == "" {
 		cfg.Username = n.Identity().Local()
 	}
-	client, err := m.NewClient(&cfg)
+	if o.CheckTLSVersion {
+		cfg.TLSVersion = n.Security().Version
+	}
+	return cfg
+}
+
+// newExchange starts the client side of a mechanism.
+func (o *ClientOptions) newExchange(m sasl.Mechanism, cfg *sasl.ClientConfig) (*clientExchange, error) {
+	client, err := m.NewClient(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &clientExchange{mechanism: m.Name, sasl: client}, nil
+	return &clientExchange{mechanism: m.Name, pin: m.Pin(), sasl: client}, nil
+}
+
+// kinds are the kinds of credentials that there are.
+func (o *ClientOptions) kinds(sec *stream.Security) []sasl.Credential {
+	kinds := []sasl.Credential{sasl.NoCredential}
+	other := false
+	if sec.Secure() && sec.OwnCertificate && sec.Verified {
+		kinds, other = append(kinds, sasl.CertificateCredential), true
+	}
+	if o.Token != "" || o.GetToken != nil {
+		kinds, other = append(kinds, sasl.TokenCredential), true
+	}
+	// Who has nothing at all is told that there is no password, rather than no mechanism.
+	if o.Password != "" || o.GetPassword != nil || o.Cache != nil || !other {
+		kinds = append(kinds, sasl.PasswordCredential)
+	}
+	return kinds
 }
 
 // run plays the exchange over the stream.
@@ -184,7 +281,7 @@ func (x *clientExchange) run(ctx context.Context, n *stream.Negotiation) error {
 			return nil
 		case step.err == nil:
 			send = step.reply
-		case step.reply.kind == frameAbort:
+		case step.reply.kind != 0:
 			// A courtesy: the exchange has failed, whether this gets through or not.
 			_ = n.Write(step.reply.write)
 			return step.err

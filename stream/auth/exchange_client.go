@@ -18,6 +18,7 @@ var ErrProtocol = errors.New("auth: protocol violation by the server")
 // server sends: no I/O.
 type clientExchange struct {
 	mechanism string
+	pin       sasl.Strength // what success says of the server
 	sasl      sasl.Client
 
 	satisfied bool // the mechanism is done
@@ -66,12 +67,15 @@ func (x *clientExchange) next(ctx context.Context, f frame) clientStep {
 }
 
 func (x *clientExchange) challenge(ctx context.Context, f frame) clientStep {
-	if x.satisfied {
+	out, done, err := x.sasl.Next(ctx, f.data)
+	switch {
+	case err != nil && out != nil:
+		// RFC 7628 §3.2.3: the server says why it refuses, and wants an answer before the failure.
+		return clientStep{reply: frame{kind: frameResponse, data: out}, err: err}
+	case x.satisfied:
 		// All that was to be said has been said.
 		return x.abort(violation("challenge after the last message of the mechanism"), f)
-	}
-	out, done, err := x.sasl.Next(ctx, f.data)
-	if err != nil {
+	case err != nil:
 		return x.abort(clientStep{err: err}, f)
 	}
 	x.satisfied = done

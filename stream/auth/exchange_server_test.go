@@ -87,6 +87,24 @@ func requireFailure(tb testing.TB, want sasl.Condition, step serverStep) {
 	require.Equal(tb, want, step.reply.failure.Err.Condition)
 }
 
+// requireLast requires a failure with which the stream ends too, in good order.
+func requireLast(tb testing.TB, want sasl.Condition, step serverStep) {
+	tb.Helper()
+	require.ErrorIs(tb, step.err, want)
+	var fatal *stream.Error
+	require.NotErrorAs(tb, step.err, &fatal)
+	step.err = nil
+	requireFailure(tb, want, step)
+}
+
+// requireTurnedAway requires what a limiter that has had enough brings about.
+func requireTurnedAway(tb testing.TB, step serverStep) {
+	tb.Helper()
+	require.ErrorIs(tb, step.err, stream.PolicyViolation)
+	step.err = nil
+	requireFailure(tb, sasl.TemporaryAuthFailure, step)
+}
+
 // requireFatal requires a step that ends the stream and writes nothing else.
 func requireFatal(tb testing.TB, want stream.Condition, step serverStep) {
 	tb.Helper()
@@ -146,7 +164,11 @@ func TestServerExchangeDoesNotTellWhoExists(t *testing.T) {
 				require.NoError(t, err)
 				outcomes = append(outcomes, attempt(t, new(serverExchange), r, &clientExchange{mechanism: m.Name, sasl: c}))
 			}
-			requireFailure(t, sasl.NotAuthorized, outcomes[0])
+			if m.ChannelBinding {
+				requireLast(t, sasl.NotAuthorized, outcomes[0])
+			} else {
+				requireFailure(t, sasl.NotAuthorized, outcomes[0])
+			}
 			require.Equal(t, outcomes[0], outcomes[1])
 		})
 	}
@@ -301,7 +323,7 @@ func TestServerExchangeRetries(t *testing.T) {
 			requireFailure(t, sasl.MalformedRequest, x.next(t.Context(), r, frame{kind: frameResponse}))
 		},
 		"switching mechanisms": func(t *testing.T, x *serverExchange, r *serverRules) {
-			m := []sasl.Mechanism{scramPlus, scram, sasl.Plain()}[x.failed]
+			m := []sasl.Mechanism{sasl.Plain(), scram, sasl.Plain()}[x.failed]
 			requireFailure(t, sasl.NotAuthorized, attempt(t, x, r, newClient(t, m, "wrong")))
 		},
 		"abandoned": func(t *testing.T, x *serverExchange, r *serverRules) {
@@ -341,17 +363,30 @@ func TestServerExchangeRetries(t *testing.T) {
 	})
 }
 
-// RFC 9266 §4.1: the data of a channel binding serves one mechanism instance.
+// RFC 9266 §4.1: the data of a channel binding serves one mechanism instance, and the connection with
+// it.
 func TestServerExchangeUsesBindingOnce(t *testing.T) {
 	t.Run("failed", func(t *testing.T) {
 		x, r := new(serverExchange), newRules(t)
-		requireFailure(t, sasl.NotAuthorized, attempt(t, x, r, newClient(t, scramPlus, "wrong")))
-		requireFatal(t, stream.PolicyViolation, attempt(t, x, r, newClient(t, scramPlus, "r0m30")))
+		requireLast(t, sasl.NotAuthorized, attempt(t, x, r, newClient(t, scramPlus, "wrong")))
+		// Nor would anything else get through, if the shell let it.
+		for _, m := range []sasl.Mechanism{scramPlus, scram, sasl.Plain()} {
+			requireFatal(t, stream.PolicyViolation, attempt(t, x, r, newClient(t, m, "r0m30")))
+		}
 	})
-	t.Run("another mechanism", func(t *testing.T) {
+	t.Run("refused after the proof", func(t *testing.T) {
 		x, r := new(serverExchange), newRules(t)
-		requireFailure(t, sasl.NotAuthorized, attempt(t, x, r, newClient(t, scramPlus, "wrong")))
-		require.True(t, attempt(t, x, r, newClient(t, scram, "r0m30")).done)
+		r.authorize = func(context.Context, sasl.Identity) (jid.JID, error) {
+			return jid.JID{}, &sasl.Error{Condition: sasl.AccountDisabled}
+		}
+		requireLast(t, sasl.AccountDisabled, attempt(t, x, r, newClient(t, scramPlus, "r0m30")))
+	})
+	t.Run("unreadable proof", func(t *testing.T) {
+		x, r := new(serverExchange), newRules(t)
+		first, err := newClient(t, scramPlus, "r0m30").start(t.Context())
+		require.NoError(t, err)
+		require.True(t, x.next(t.Context(), r, first).waiting)
+		requireLast(t, sasl.IncorrectEncoding, x.next(t.Context(), r, frame{kind: frameResponse, err: errEncoding}))
 	})
 	t.Run("failed before", func(t *testing.T) {
 		x, r := new(serverExchange), newRules(t)
@@ -365,20 +400,89 @@ func TestServerExchangeUsesBindingOnce(t *testing.T) {
 		require.True(t, x.next(t.Context(), r, first).waiting)
 		require.True(t, attempt(t, x, r, newClient(t, scramPlus, "r0m30")).done)
 	})
-	// A mechanism that needs one message has used the data with it.
-	t.Run("one message", func(t *testing.T) {
+	t.Run("§6.4.4 not used yet", func(t *testing.T) {
 		x, r := new(serverExchange), newRules(t)
+		first, err := newClient(t, scramPlus, "r0m30").start(t.Context())
+		require.NoError(t, err)
+		require.True(t, x.next(t.Context(), r, first).waiting)
+		requireFailure(t, sasl.Aborted, x.next(t.Context(), r, frame{kind: frameAbort}))
+		require.True(t, attempt(t, x, r, newClient(t, scram, "r0m30")).done)
+	})
+	// A mechanism that needs one message has used the data with it; one with more may be given up for another
+	// when it has.
+	one := sasl.Mechanism{Name: "X-ONE-PLUS", ChannelBinding: true}
+	rules := func(t *testing.T, server sasl.Server) *serverRules {
+		r := newRules(t)
 		begin := r.begin
-		r.offered = append(r.offered, sasl.Mechanism{Name: "X-ONE-PLUS", ChannelBinding: true})
+		r.offered = append(r.offered, one)
 		r.begin = func(m sasl.Mechanism) (sasl.Server, error) {
-			if m.Name == "X-ONE-PLUS" {
-				return refusing{}, nil
+			if m.Name == one.Name {
+				return server, nil
 			}
 			return begin(m)
 		}
-		requireFailure(t, sasl.NotAuthorized, x.next(t.Context(), r, frame{kind: frameAuth, mechanism: "X-ONE-PLUS", data: []byte("proof")}))
-		requireFatal(t, stream.PolicyViolation, attempt(t, x, r, newClient(t, scramPlus, "r0m30")))
+		return r
+	}
+	t.Run("one message", func(t *testing.T) {
+		x, r := new(serverExchange), rules(t, refusing{})
+		requireLast(t, sasl.NotAuthorized, x.next(t.Context(), r, frame{kind: frameAuth, mechanism: one.Name, data: []byte("proof")}))
 	})
+	t.Run("given up after the proof", func(t *testing.T) {
+		x, r := new(serverExchange), rules(t, endless{})
+		require.True(t, x.next(t.Context(), r, frame{kind: frameAuth, mechanism: one.Name}).waiting)
+		require.True(t, x.next(t.Context(), r, frame{kind: frameResponse, data: []byte("proof")}).waiting)
+		requireFatal(t, stream.PolicyViolation, attempt(t, x, r, newClient(t, scram, "r0m30")))
+	})
+}
+
+// S32: two profiles of SASL in one stream, after a handshake has begun in one of them.
+func TestServerExchangeKeepsToOneProfile(t *testing.T) {
+	for name, p := range map[string]profile{"SASL 1 first": sasl1, "SASL 2 first": sasl2} {
+		other := sasl1 + sasl2 - p
+		as := func(p profile, f frame) frame { f.profile = p; return f }
+		good := frame{kind: frameAuth, mechanism: "PLAIN", data: []byte("\x00juliet\x00r0m30")}
+		wrong := frame{kind: frameAuth, mechanism: "PLAIN", data: []byte("\x00juliet\x00wrong")}
+		t.Run(name+"/failed", func(t *testing.T) {
+			x, r := new(serverExchange), newRules(t)
+			requireFailure(t, sasl.NotAuthorized, x.next(t.Context(), r, as(p, wrong)))
+			requireFailure(t, sasl.MalformedRequest, x.next(t.Context(), r, as(other, good)))
+			require.Equal(t, 2, x.failed) // attempts of both count together
+			require.True(t, x.next(t.Context(), r, as(p, good)).done)
+		})
+		t.Run(name+"/under way", func(t *testing.T) {
+			for _, f := range []frame{good, {kind: frameResponse, data: []byte("x")}, {kind: frameAbort}} {
+				x, r, c := new(serverExchange), newRules(t), newClient(t, scram, "r0m30")
+				first, err := c.start(t.Context())
+				require.NoError(t, err)
+				step := x.next(t.Context(), r, as(p, first))
+				require.True(t, step.waiting)
+				requireFailure(t, sasl.MalformedRequest, x.next(t.Context(), r, as(other, f)))
+				require.Nil(t, x.current)
+				// What would have been right is too late in either.
+				final := c.next(t.Context(), step.reply).reply
+				requireFailure(t, sasl.MalformedRequest, x.next(t.Context(), r, as(p, final)))
+			}
+		})
+		t.Run(name+"/nothing begun", func(t *testing.T) {
+			x, r := new(serverExchange), newRules(t)
+			requireFailure(t, sasl.InvalidMechanism, x.next(t.Context(), r, as(p, frame{kind: frameAuth, mechanism: "X"})))
+			require.True(t, x.next(t.Context(), r, as(other, good)).done)
+		})
+		t.Run(name+"/bound", func(t *testing.T) {
+			x, r := new(serverExchange), newRules(t)
+			for range 1 + r.retries {
+				requireFailure(t, sasl.NotAuthorized, x.next(t.Context(), r, as(p, wrong)))
+			}
+			requireFatal(t, stream.PolicyViolation, x.next(t.Context(), r, as(other, good)))
+		})
+	}
+}
+
+// endless is a mechanism that never comes to an end.
+type endless struct{ sasl.Server }
+
+func (endless) Next(context.Context, []byte) ([]byte, bool, error) {
+	return []byte("go on"), false, nil
 }
 
 // refusing is a mechanism that lets nobody in.

@@ -56,7 +56,7 @@ func secretNames() []stream.Name {
 // frame is one element of the exchange, detached from the bytes it came in.
 type frame struct {
 	kind    frameKind
-	profile profile
+	profile profile // of an element received
 	name    stream.Name
 
 	mechanism string   // of an auth

@@ -76,29 +76,40 @@ func parseTypes(features *stream.Element) []string {
 	return types
 }
 
-// writeOffer writes what a server offers: the mechanisms, and beside them the channel-binding
-// types, if there is a use for them.
-func writeOffer(w *stream.Writer, mechs []sasl.Mechanism, bindings []sasl.Binding) {
+// writeOffer writes the mechanisms that a server offers.
+func writeOffer(w *stream.Writer, mechs []sasl.Mechanism) {
 	if len(mechs) == 0 {
 		return
 	}
-	plus := false
 	w.Start(stream.Name{Space: NS, Local: "mechanisms"})
 	for _, m := range mechs {
 		w.Start(stream.Name{Space: NS, Local: "mechanism"})
 		w.Text(m.Name)
 		w.End()
-		plus = plus || m.ChannelBinding
 	}
 	w.End()
-	// XEP-0440: types without a mechanism that uses them make a client suspect an attack.
-	if !plus {
+}
+
+// announcedKey is where the ID of the stream is kept whose features announce channel-binding types.
+type announcedKey struct{}
+
+// announceTypes writes the channel-binding types (XEP-0440) beside what is offered, once for both
+// profiles. Types without a mechanism that uses them make a client suspect an attack, so that there
+// are none then.
+func announceTypes(n *stream.Negotiation, w *stream.Writer, types []string) {
+	id := n.LocalHeader().ID
+	if len(types) == 0 || n.Value(announcedKey{}) == id {
 		return
 	}
+	n.SetValue(announcedKey{}, id)
+	writeTypes(w, types)
+}
+
+func writeTypes(w *stream.Writer, types []string) {
 	w.Start(stream.Name{Space: nsBinding, Local: "sasl-channel-binding"})
-	for _, b := range bindings {
+	for _, t := range types {
 		w.Start(stream.Name{Space: nsBinding, Local: "channel-binding"})
-		w.Attr("type", b.Type)
+		w.Attr("type", t)
 		w.End()
 	}
 	w.End()
@@ -119,6 +130,15 @@ func bindingsOf(sec *stream.Security) []sasl.Binding {
 		if data := sec.Bindings[typ]; len(data) > 0 {
 			out = append(out, sasl.Binding{Type: typ, Data: data})
 		}
+	}
+	return out
+}
+
+// bindingTypes returns the types of bindings.
+func bindingTypes(bindings []sasl.Binding) []string {
+	out := make([]string, len(bindings))
+	for i, b := range bindings {
+		out[i] = b.Type
 	}
 	return out
 }

@@ -76,19 +76,21 @@ func TestParseTypes(t *testing.T) {
 }
 
 func TestWriteOffer(t *testing.T) {
-	write := func(mechs []sasl.Mechanism, bindings ...sasl.Binding) string {
+	write := func(mechs []sasl.Mechanism, types ...string) string {
 		w := stream.NewWriter(nil)
-		writeOffer(&w, mechs, bindings)
+		writeOffer(&w, mechs)
+		if types != nil {
+			writeTypes(&w, types)
+		}
 		b, err := w.Bytes()
 		require.NoError(t, err)
 		return string(b)
 	}
-	require.Empty(t, write(nil, exporter))
-	// XEP-0440: types only beside a mechanism that uses them.
-	require.Equal(t, `<mechanisms`+xmlns+`><mechanism>SCRAM-SHA-256</mechanism></mechanisms>`, write([]sasl.Mechanism{scram}, exporter))
+	require.Empty(t, write(nil))
+	require.Equal(t, `<mechanisms`+xmlns+`><mechanism>SCRAM-SHA-256</mechanism></mechanisms>`, write([]sasl.Mechanism{scram}))
 	require.Equal(t, `<mechanisms`+xmlns+`><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism></mechanisms>`+
 		`<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding>`,
-		write([]sasl.Mechanism{scramPlus, scram}, exporter))
+		write([]sasl.Mechanism{scramPlus, scram}, "tls-exporter"))
 }
 
 func TestBindingsOf(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -15,8 +16,9 @@ import (
 // defaultRetries is how many attempts follow a failed one unless ServerOptions says otherwise.
 const defaultRetries = 3
 
-// ServerOptions says how a server authenticates its clients. Store or StoreFor is required;
-// everything else has a default that is safe.
+// ServerOptions says how a server authenticates its clients. Store or StoreFor is required, unless
+// Anonymous, Bearer or MapCertificate is set; everything else has a default that is safe. [Server] and
+// [SASL2Server] take the same options.
 type ServerOptions struct {
 	// Store holds the accounts of all domains, by localpart. Use it when there is one domain.
 	Store sasl.KeyStore
@@ -26,8 +28,11 @@ type ServerOptions struct {
 	// for every domain.
 	StoreFor func(domain jid.JID) sasl.KeyStore
 
-	// Mechanisms are the mechanisms to offer, most preferred first. Nil means sasl.Default. Those
-	// that cannot work on a connection, or with the keys that the store has, are left out there.
+	// Mechanisms are the mechanisms to offer, most preferred first. Nil means sasl.External and
+	// sasl.Default. Those that cannot work on a connection, or with the keys that the store has, are
+	// left out there: -PLUS without a channel binding, EXTERNAL without a certificate of the client
+	// that was verified and leads to an account, DIGEST-MD5 without InsecureDigest. Anonymous, Bearer
+	// and AllowPlain add the mechanisms that they are for, behind these, if they are missing.
 	Mechanisms []sasl.Mechanism
 
 	// AllowPlain offers mechanisms that reveal the password, inside TLS. It adds PLAIN behind
@@ -35,11 +40,59 @@ type ServerOptions struct {
 	// or not.
 	AllowPlain bool
 
+	// MapCertificate decides for EXTERNAL whose account a client's certificate is for, where the
+	// certificate does not say so itself: it names no account (XmppAddr, RFC 6120 §13.7.1.4) at the
+	// domain of the stream, or it is one that the policy of the TLS layer has accepted without an
+	// authority that vouches for it (§13.7.2.2). asked is who the client asks to be, as authorization
+	// identity or in its stream header, and the domain alone if it does not say. The result is a bare
+	// JID at that domain. Look the certificate up by its key or its fingerprint; the text of a
+	// distinguished name is no key, since who writes it decides where its parts begin. The condition
+	// of a [*sasl.Error] goes to the client, any other error refuses with not-authorized. Nil refuses
+	// such certificates.
+	//
+	// Certificates that name an account let it in whether Store knows it or not: Authorize is the
+	// place to refuse accounts that are no more.
+	MapCertificate func(ctx context.Context, sec *stream.Security, asked jid.JID) (jid.JID, error)
+
+	// Anonymous makes up the account of a client of ANONYMOUS, a bare JID at the domain;
+	// [RandomAccount] is one that does. The trace is what the client says about itself, for logs
+	// only. Sessions of such accounts should be allowed as little as XEP-0175 says. Nil means that
+	// ANONYMOUS is not offered.
+	Anonymous func(ctx context.Context, domain jid.JID, trace string) (jid.JID, error)
+
+	// Bearer verifies an OAuth 2.0 token for OAUTHBEARER (RFC 7628) and returns whose it is, a bare
+	// JID at the domain. It must look at what the token was issued for, and by whom. The condition of
+	// a [*sasl.Error] goes to the client, any other error refuses with not-authorized. Nil means that
+	// OAUTHBEARER is not offered; it never is without TLS.
+	Bearer func(ctx context.Context, domain jid.JID, token sasl.BearerToken) (jid.JID, error)
+
+	// InsecureDigest returns what DIGEST-MD5 (RFC 2831, declared historic by RFC 6331) stores for a
+	// user in a realm, as sasl.ServerConfig says. DIGEST-MD5 is offered if it is listed in Mechanisms
+	// too. Nil means that it is not.
+	InsecureDigest func(ctx context.Context, username, realm string) (digest [16]byte, canonical string, err error)
+
 	// Retries is how many attempts may follow a failed one on a stream, from 2 to 5 (RFC 6120
-	// §6.4.5). Zero means 3. One attempt more ends the stream with policy-violation. A mechanism
-	// with channel binding is not tried twice on one connection (RFC 9266 §4.1): its second attempt
-	// ends the stream at once.
+	// §6.4.5). Zero means 3. One attempt more ends the stream with policy-violation. After a failed
+	// attempt with channel binding there is no other one: the stream ends with the failure, whatever
+	// Retries says, since the binding of a connection serves one exchange (RFC 9266 §4.1).
 	Retries int
+
+	// Attempts bounds failed attempts over all connections. It is asked with what Address returns.
+	// An attempt too many is answered with temporary-auth-failure, and the stream ends with
+	// policy-violation. Share one value between features that have the same accounts, [Server] and
+	// [SASL2Server] among them. Nil means one of this feature's own, made by NewAttempts(nil), if there
+	// is an Address, and otherwise that each stream has its own bound only.
+	Attempts AttemptLimiter
+
+	// Address returns the network address of the client of a stream. Its context is that of the
+	// negotiation. Behind a proxy it is the client's address that matters: with the proxy's, clients
+	// lock each other out. Nil, or the zero Addr, means that it is not known.
+	Address func(ctx context.Context) netip.Addr
+
+	// TellTLSVersion tells clients of SCRAM which version of TLS this side sees, so that they notice
+	// somebody who ends TLS between the two (XEP-0515 version 0.1.0, experimental). False: they are
+	// not told.
+	TellTLSVersion bool
 
 	// Authorize is called when the credentials of account have been verified, and decides whether
 	// it may come in and act as asked, which is account itself unless the client asked to act for
@@ -57,6 +110,9 @@ type ServerOptions struct {
 	FakeSecret     []byte
 	FakeIterations int
 	PlainHash      sasl.Hash
+
+	// SASL2 is for [SASL2Server]: tasks, upgrades and tokens.
+	SASL2 SASL2ServerOptions
 
 	// InsecureWithoutTLS offers authentication on streams without TLS, for loopback and tests.
 	// Mechanisms that reveal the password are not offered there all the same.
@@ -84,15 +140,7 @@ var ErrOptions = errors.New("auth: unusable options")
 // one account, and Store is asked for that localpart. A client whose stream header claimed another
 // identity is turned away with invalid-from (RFC 6120 §6.4.6).
 func Server(opts *ServerOptions) stream.Feature {
-	var o ServerOptions
-	if opts != nil {
-		o = *opts
-	}
-	o.Mechanisms = permitted(o.Mechanisms, o.AllowPlain)
-	o.FakeSecret = slices.Clone(o.FakeSecret)
-	if o.Retries == 0 {
-		o.Retries = defaultRetries
-	}
+	o := opts.prepare()
 	return stream.Feature{
 		Name: stream.Name{Space: NS, Local: "mechanisms"},
 		// Not Needs: stream.Secure. A client that authenticates before TLS gets an answer of its own (RFC 6120 §6.5.4), and
@@ -104,11 +152,37 @@ func Server(opts *ServerOptions) stream.Feature {
 	}
 }
 
+// prepare copies the options, which may be nil, and fills in what follows from others.
+func (o *ServerOptions) prepare() *ServerOptions {
+	var out ServerOptions
+	if o != nil {
+		out = *o
+	}
+	if out.Mechanisms == nil {
+		out.Mechanisms = append([]sasl.Mechanism{sasl.External()}, sasl.Default()...)
+	}
+	out.Mechanisms = permitted(out.Mechanisms, out.AllowPlain)
+	if out.Bearer != nil {
+		out.Mechanisms = with(out.Mechanisms, sasl.OAuthBearer())
+	}
+	if out.Anonymous != nil {
+		out.Mechanisms = with(out.Mechanisms, sasl.Anonymous())
+	}
+	out.FakeSecret = slices.Clone(out.FakeSecret)
+	if out.Retries == 0 {
+		out.Retries = defaultRetries
+	}
+	if out.Attempts == nil && out.Address != nil {
+		out.Attempts = NewAttempts(nil)
+	}
+	return &out
+}
+
 // Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. A server
 // calls it when it starts, rather than learn from its first client.
 func (o *ServerOptions) Validate() error {
 	switch {
-	case o == nil || o.Store == nil && o.StoreFor == nil:
+	case o == nil || o.Store == nil && o.StoreFor == nil && o.Anonymous == nil && o.Bearer == nil && o.MapCertificate == nil:
 		return fmt.Errorf("%w: neither Store nor StoreFor", ErrOptions)
 	// RFC 6120 §6.4.5: at least 2 and no more than 5.
 	case o.Retries != 0 && (o.Retries < 2 || o.Retries > 5):
@@ -130,25 +204,18 @@ func (o *ServerOptions) advertise(n *stream.Negotiation, w *stream.Writer) error
 	}
 	r := o.rules(n)
 	if r.secured {
-		writeOffer(w, r.offered, bindingsOf(n.Security()))
+		writeOffer(w, r.offered)
+		announceTypes(n, w, r.types)
 	}
 	return nil
 }
-
-// exchangeKey is where the exchange of a stream is kept.
-type exchangeKey struct{}
 
 // accept implements stream.Feature.Accept.
 func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
 	if err := o.Validate(); err != nil {
 		return stream.Outcome{}, &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
-	x, ok := n.Value(exchangeKey{}).(*serverExchange)
-	if !ok {
-		x = new(serverExchange)
-		n.SetValue(exchangeKey{}, x)
-	}
-	r := o.rules(n)
+	x, r := exchangeOf(n), o.rules(n)
 	for {
 		f := parseKind(el)
 		if r.secured {
@@ -182,110 +249,4 @@ func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *s
 			return stream.Outcome{}, err
 		}
 	}
-}
-
-// rules returns what holds on the connection as it is now.
-func (o *ServerOptions) rules(n *stream.Negotiation) *serverRules {
-	tls := n.State().Has(stream.Secure)
-	r := &serverRules{secured: tls || o.InsecureWithoutTLS, retries: o.Retries}
-	store := o.Store
-	if o.StoreFor != nil {
-		store = o.StoreFor(n.Domain())
-	}
-	if store == nil {
-		return r
-	}
-	service := ""
-	if o.StoreFor != nil {
-		service = n.Domain().String()
-	}
-	bindings := bindingsOf(n.Security())
-	for _, m := range sasl.ForStore(o.Mechanisms, store) {
-		switch {
-		case m.NewServer == nil:
-		case m.Plaintext && !tls:
-			// RFC 6120 §6.3.4, §13.8.3.
-			r.needTLS = append(r.needTLS, m.Name)
-		case m.ChannelBinding && len(bindings) == 0:
-		default:
-			r.offered = append(r.offered, m)
-		}
-	}
-	r.begin = func(m sasl.Mechanism) (sasl.Server, error) {
-		return m.NewServer(&sasl.ServerConfig{
-			Store:    store,
-			Bindings: bindings,
-			Offered:  names(r.offered),
-			// RFC 6120 §6.3.7: the user name is a localpart, so names that are equal as localparts are equal here.
-			Normalize: func(name string) (string, error) {
-				j, err := account(name, n.Domain())
-				return j.Local(), err
-			},
-			// Decided below, the same way for every mechanism.
-			Authorize:      func(context.Context, sasl.Identity) error { return nil },
-			Secure:         tls,
-			Service:        service,
-			FakeSecret:     o.FakeSecret,
-			FakeIterations: o.FakeIterations,
-			PlainHash:      o.PlainHash,
-		})
-	}
-	r.authorize = func(ctx context.Context, id sasl.Identity) (jid.JID, error) {
-		who, err := o.authorize(ctx, id, n.Domain())
-		if err != nil {
-			return jid.JID{}, err
-		}
-		// RFC 6120 §6.4.6: correlate with the from of the stream header.
-		if from := n.RemoteHeader().From; !from.IsZero() && from.Bare() != who {
-			return jid.JID{}, &stream.Error{Condition: stream.InvalidFrom, Text: "the from of the stream header is not who authenticated"}
-		}
-		return who, nil
-	}
-	return r
-}
-
-// authorize turns a verified identity into the JID that the stream is for.
-func (o *ServerOptions) authorize(ctx context.Context, id sasl.Identity, domain jid.JID) (jid.JID, error) {
-	own, err := account(id.AuthcID, domain)
-	if err != nil {
-		// Only a store that returns a canonical name which is no localpart gets here.
-		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
-	}
-	asked := own
-	if id.AuthzID != "" {
-		// RFC 6120 §6.3.8: a bare JID with a localpart. Nor is anybody here somebody at another
-		// domain, whatever Authorize has to say.
-		asked, err = jid.Parse(id.AuthzID)
-		if err != nil || !asked.IsBare() || asked.Local() == "" || asked.DomainJID() != own.DomainJID() {
-			return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Cause: err}
-		}
-	}
-	if o.Authorize == nil {
-		if asked != own {
-			return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid}
-		}
-		return own, nil
-	}
-	err = o.Authorize(ctx, own, asked)
-	var e *sasl.Error
-	switch {
-	case err == nil:
-		return asked, nil
-	case errors.As(err, &e):
-		return jid.JID{}, e
-	case ctx.Err() != nil:
-		return jid.JID{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
-	case asked != own:
-		return jid.JID{}, &sasl.Error{Condition: sasl.InvalidAuthzid, Cause: err}
-	default:
-		return jid.JID{}, &sasl.Error{Condition: sasl.NotAuthorized, Cause: err}
-	}
-}
-
-// account returns the bare JID that a user name stands for.
-func account(name string, domain jid.JID) (jid.JID, error) {
-	if name == "" {
-		return jid.JID{}, sasl.ErrUsername
-	}
-	return jid.New(name, domain.Domain(), "")
 }
