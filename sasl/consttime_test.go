@@ -58,7 +58,7 @@ func leakyCompares(fset *token.FileSet, file *ast.File) (found []string) {
 			return true
 		}
 		switch text(e) {
-		case "nil", "PasswordCredential", "TokenCredential", "FastTokenCredential": // the last are kinds, and no secrets
+		case "nil", "PasswordCredential", "TokenCredential", "FastTokenCredential", "digestMD5": // kinds and a name, no secrets
 			return true
 		}
 		return false
@@ -125,6 +125,7 @@ func testS22(t *testing.T) {
 			"name != other":                        0,
 			"m.Credential == FastTokenCredential":  0,
 			"fastToken == x":                       1,
+			"m.Name == digestMD5":                  0,
 		} {
 			fset := token.NewFileSet()
 			file, err := parser.ParseFile(fset, "x.go", "package x\nvar _ = "+src, 0)
