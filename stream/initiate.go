@@ -240,11 +240,19 @@ func (n *Negotiation) choose(features []Feature) (*Feature, *Element) {
 	return nil, nil
 }
 
+// reached reports whether the feature of this side with that name is not to be
+// negotiated any more, because the stream has what it is for.
+func (n *Negotiation) reached(name Name) bool {
+	return slices.ContainsFunc(n.offers, func(f Feature) bool { return f.Name == name && n.state&f.Forbids != 0 })
+}
+
 // settled decides what it means that there is nothing left to negotiate.
 func (n *Negotiation) settled() error {
 	for c := range n.features.Children() {
 		name := c.Name()
-		if n.done[name] {
+		// What it stands for may have been reached another way: servers that bind
+		// inline (XEP-0386) go on offering the binding of RFC 6120, as required.
+		if n.done[name] || n.reached(name) {
 			continue
 		}
 		// RFC 6120 §4.3.2, §4.9.3.23: a feature that the peer insists on and

@@ -49,7 +49,8 @@ type Inline struct {
 	Accept func(ctx context.Context, n *Negotiation, request *Element, w *Writer) (Outcome, error)
 
 	// Result handles the answer as the initiating entity. The answer is nil
-	// when the request got none. It is called after success only.
+	// when the request got none. It is called after success only, and not if
+	// nothing was requested.
 	Result func(n *Negotiation, answer *Element) (Outcome, error)
 }
 
@@ -132,8 +133,12 @@ func (n *Negotiation) RequestInline(place InlinePlace, offer *Element, w *Writer
 				offered = child.Name() == inlineFeature && child.Attr("var") == in.Space
 			}
 			if offered {
-				n.requested[requestKey{place, in.Space}] = true
-				return in.Request(n, child, w)
+				before := w.Len()
+				err := in.Request(n, child, w)
+				if w.Len() > before {
+					n.requested[requestKey{place, in.Space}] = true
+				}
+				return err
 			}
 		}
 		return nil

@@ -3,6 +3,7 @@ package stream_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -272,4 +273,165 @@ func TestInlineErrors(t *testing.T) {
 		in.Advertise = func(*stream.Negotiation, *stream.Writer) error { return bad }
 	}), nil)
 	require.ErrorIs(t, s.err, bad)
+}
+
+// Who did not ask gets no answer: an offer that a feature made nothing of is not
+// a request, whatever the server says to it.
+func TestInlineRequestOfNothing(t *testing.T) {
+	var log, ignored []string
+	silent := ride(nsRide, stream.Bound, stream.Bound, &log)
+	silent.Inline[0].Request = func(*stream.Negotiation, *stream.Element, *stream.Writer) error { return nil }
+	c, _ := negotiateInline(t, []stream.Feature{frame(""), silent}, []stream.Feature{
+		frame(`<done xmlns='urn:example:frame'><answer xmlns='urn:example:ride'/></done>`), ride(nsRide, stream.Bound, stream.Bound, &ignored),
+	}, nil)
+	require.ErrorIs(t, c.err, stream.ErrNoProgress)
+	require.Empty(t, log)
+}
+
+// An element without anything in it is no offer.
+func TestInlineOffersNothing(t *testing.T) {
+	var log []string
+	nothing := ride(nsRide, stream.Bound, stream.Bound, &log)
+	nothing.Inline[0].Advertise = func(*stream.Negotiation, *stream.Writer) error { return nil }
+	unable := ride(nsOther, stream.Bound, stream.Bound, &log)
+	unable.Inline[0].Accept = nil
+	elsewhere := ride("urn:example:elsewhere", stream.Bound, stream.Bound, &log)
+	elsewhere.Inline[0].In = stream.InBinding
+	var features string
+	negotiateInline(t, []stream.Feature{frame("")}, []stream.Feature{frame(""), nothing, unable, elsewhere}, &stream.Trace{XMLReceived: func(b []byte) {
+		if strings.Contains(string(b), "<frame") {
+			features = string(b)
+		}
+	}})
+	require.Contains(t, features, "<frame xmlns='urn:example:frame'/>")
+	require.NotContains(t, features, "inline")
+}
+
+// What XEP-0386 §3 has in the place of elements of the features' own.
+func TestInlineInBinding(t *testing.T) {
+	var log []string
+	inBinding := func(space string, offer bool) stream.Feature {
+		f := ride(space, 0, stream.Bound, &log)
+		f.Inline[0].In = stream.InBinding
+		f.Inline[0].Advertise = nil
+		if !offer {
+			f.Inline[0].Accept = nil
+		}
+		return f
+	}
+	// One that rides in frame, and has others ride in itself.
+	bind := func() stream.Feature {
+		name := func(local string) stream.Name { return stream.Name{Space: "urn:example:bind", Local: local} }
+		return stream.Feature{Name: name("bind"), Forbids: stream.Bound, Inline: []stream.Inline{{
+			Space: "urn:example:bind",
+			Advertise: func(n *stream.Negotiation, w *stream.Writer) error {
+				w.Start(name("bind"))
+				defer w.End()
+				return n.AdvertiseInline(stream.InBinding, name("inline"), w)
+			},
+			Request: func(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
+				w.Start(name("bind"))
+				defer w.End()
+				in, _ := offer.Child(name("inline"))
+				return n.RequestInline(stream.InBinding, in, w)
+			},
+			Accept: func(ctx context.Context, n *stream.Negotiation, el *stream.Element, w *stream.Writer) (stream.Outcome, error) {
+				w.Start(name("bound"))
+				defer w.End()
+				out, err := n.AcceptInline(ctx, stream.InBinding, el, w)
+				out.Reached |= stream.Bound
+				return out, err
+			},
+			Result: func(n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+				out, err := n.ResultInline(stream.InBinding, el)
+				out.Reached |= stream.Bound
+				return out, err
+			},
+		}}}
+	}
+	// The order of the features is not that of the places.
+	server := []stream.Feature{frame(""), inBinding("urn:a", true), bind(), inBinding("urn:b", true), inBinding("urn:c", false)}
+	client := []stream.Feature{frame(""), bind(), inBinding("urn:b", true), inBinding("urn:c", true), inBinding("urn:d", true)}
+	var features string
+	c, s := negotiateInline(t, client, server, &stream.Trace{XMLReceived: func(b []byte) {
+		if strings.Contains(string(b), "<frame") {
+			features = string(b)
+		}
+	}})
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+	require.Contains(t, features, "<bind xmlns='urn:example:bind'><inline xmlns='urn:example:bind'>"+
+		"<feature xmlns='urn:xmpp:bind:0' var='urn:a'/><feature xmlns='urn:xmpp:bind:0' var='urn:b'/></inline></bind>")
+	require.Equal(t, []string{"urn:b requests on feature", "urn:b accepts request", "urn:b gets answer"}, log)
+}
+
+// What those who ride in it have achieved is what was achieved: facts, restarts
+// and new features.
+func TestInlineOutcomesAddUp(t *testing.T) {
+	riding := func(space string, out stream.Outcome) stream.Feature {
+		var log []string
+		f := ride(space, 0, 0, &log)
+		f.Inline[0].Accept = func(_ context.Context, _ *stream.Negotiation, _ *stream.Element, w *stream.Writer) (stream.Outcome, error) {
+			w.Start(stream.Name{Space: space, Local: "answer"})
+			w.End()
+			return out, nil
+		}
+		f.Inline[0].Result = func(*stream.Negotiation, *stream.Element) (stream.Outcome, error) { return out, nil }
+		return f
+	}
+	for name, c := range map[string]struct{ first, second stream.Outcome }{
+		"all by the first":  {first: stream.Outcome{Reached: stream.Bound, Restart: true, Features: true}},
+		"all by the second": {second: stream.Outcome{Reached: stream.Bound, Restart: true, Features: true}},
+		"each its own":      {stream.Outcome{Restart: true}, stream.Outcome{Reached: stream.Bound, Features: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got [2]stream.Outcome
+			watched := func(who int) stream.Feature {
+				f := frame("")
+				accept, initiate := f.Accept, f.Initiate
+				note := func(out stream.Outcome, err error) (stream.Outcome, error) {
+					got[who] = out
+					out.Restart = false // the frame has its own idea of that
+					return out, err
+				}
+				f.Accept = func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+					return note(accept(ctx, n, el))
+				}
+				f.Initiate = func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+					return note(initiate(ctx, n, el))
+				}
+				return f
+			}
+			riders := []stream.Feature{riding(nsRide, c.first), riding(nsOther, c.second)}
+			cl, s := negotiateInline(t, append([]stream.Feature{watched(0)}, riders...), append([]stream.Feature{watched(1)}, riders...), nil)
+			require.NoError(t, cl.err)
+			require.NoError(t, s.err)
+			want := stream.Outcome{Reached: stream.Authenticated | stream.Bound, Restart: true, Features: true}
+			require.Equal(t, [2]stream.Outcome{want, want}, got)
+		})
+	}
+}
+
+// Servers that bind inline go on offering the binding of RFC 6120, as required.
+func TestRequiredFeatureThatWasReachedInline(t *testing.T) {
+	var log []string
+	required := ride(nsRide, stream.Bound, stream.Bound, &log)
+	server := ride(nsRide, stream.Bound, 0, &log) // it never tires of it
+	server.Advertise = func(n *stream.Negotiation, w *stream.Writer) error {
+		if n.State().Has(stream.Authenticated) {
+			w.Start(stream.Name{Space: nsRide, Local: "feature"})
+			w.Start(stream.Name{Space: nsRide, Local: "required"})
+			w.End()
+			w.End()
+		}
+		return nil
+	}
+	c, s := negotiateInline(t, []stream.Feature{frame(""), required}, []stream.Feature{frame(""), server}, nil)
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+
+	// Only what the client knows, and has: anything else is still required.
+	other := ride(nsOther, stream.Bound, stream.Bound, &log)
+	c, _ = negotiateInline(t, []stream.Feature{frame(""), other}, []stream.Feature{frame(""), server, other}, nil)
+	require.ErrorIs(t, c.err, stream.UnsupportedFeature)
 }

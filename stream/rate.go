@@ -92,7 +92,9 @@ const maxWait = time.Hour
 // its handler gets it. It returns how long to wait before this element is
 // handed on: meanwhile nothing is read from this peer, so that it is slowed down
 // and nothing piles up. An [*Error] ends the stream with that error, any other
-// error like one of a handler. The element is borrowed.
+// error or a panic like one of a handler. The element is borrowed. White space
+// between elements is not shown to it: of that the session takes one KiB per
+// second, and 64 at once.
 type Admit func(el *Element) (time.Duration, error)
 
 // Throttle returns an [Admit] for one session that slows its peer down to a
@@ -123,21 +125,54 @@ func (s *Session) Traffic() Traffic {
 }
 
 // admit asks the Admit hook, and waits as long as it says. It reports false if
-// the session has ended meanwhile.
+// the session has ended meanwhile. The hook is a callback as a handler is one: it
+// may close the session, and its panic is nobody else's.
 func (s *Session) admit(el *Element) (bool, error) {
 	if s.hook == nil {
 		return true, nil
 	}
-	wait, err := s.hook(el)
-	if err != nil || wait <= 0 {
+	var wait time.Duration
+	err := s.call(el, func(el *Element) (err error) {
+		wait, err = s.hook(el)
+		return err
+	})
+	if err != nil {
 		return true, err
+	}
+	return s.pause(wait), nil
+}
+
+// White space between elements is for keeping connections alive (RFC 6120
+// §4.6.1), one character now and then. The hook does not see it, and nobody
+// needs much of it.
+var whiteSpaceRate = Rate{PerSecond: 1 << 10, Burst: 64 << 10}
+
+// admitSpace slows a peer down that sends nothing but white space, in a session
+// whose peer is to be slowed down at all. It reports false if the session has
+// ended meanwhile.
+func (s *Session) admitSpace(n int) bool {
+	if s.hook == nil || n <= 0 {
+		return true
+	}
+	now := time.Now()
+	if s.blanks == nil {
+		b := NewBucket(whiteSpaceRate, now)
+		s.blanks = &b
+	}
+	return s.pause(s.blanks.Take(now, float64(n)))
+}
+
+// pause waits, and reports false if the session has ended meanwhile.
+func (s *Session) pause(wait time.Duration) bool {
+	if wait <= 0 {
+		return true
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true, nil
+		return true
 	case <-s.done:
-		return false, nil
+		return false
 	}
 }

@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -145,6 +146,122 @@ func TestAdmit(t *testing.T) {
 			}()
 			require.NoError(t, client.Send(t.Context(), raw("<message/>")))
 			<-asked
+			begin := time.Now()
+			server.Abort(errors.New("over"))
+			require.ErrorContains(t, <-served, "over")
+			require.Zero(t, time.Since(begin))
+		})
+	})
+}
+
+// A hook is as good as a handler: its panic ends its session and nothing else,
+// whoever reads, and it may close the session.
+func TestAdmitIsLikeAHandler(t *testing.T) {
+	panics := &stream.AcceptOptions{Admit: func(*stream.Element) (time.Duration, error) { panic("a mistake") }}
+	t.Run("panic", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := sessions(t, nil, panics)
+			go server.Serve(func(*stream.Element) error { return nil })
+			go client.Serve(func(*stream.Element) error { return nil })
+			require.NoError(t, client.Send(t.Context(), raw("<message/>")))
+			<-client.Done()
+			<-server.Done()
+			var p *stream.PanicError
+			require.ErrorAs(t, server.Err(), &p)
+			require.Equal(t, "a mistake", p.Value)
+			require.ErrorIs(t, client.Err(), stream.InternalServerError)
+		})
+	})
+	t.Run("panic beneath Close", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := sessions(t, nil, panics)
+			require.NoError(t, client.Send(t.Context(), raw("<message/>")))
+			err := server.Close(t.Context())
+			var p *stream.PanicError
+			require.ErrorAs(t, err, &p)
+		})
+	})
+	for name, ask := range map[string]time.Duration{"close": 0, "close and wait": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var server *stream.Session
+				var closed error
+				var took time.Duration
+				o := &stream.AcceptOptions{Admit: func(*stream.Element) (time.Duration, error) {
+					closed = server.CloseError(context.Background(), &stream.Error{Condition: stream.PolicyViolation})
+					took = time.Since(begin)
+					return ask, nil
+				}}
+				var client *stream.Session
+				client, server = sessions(t, nil, o)
+				go client.Serve(func(*stream.Element) error { return nil })
+				require.NoError(t, client.Send(t.Context(), raw("<message/>")))
+				_ = server.Serve(func(*stream.Element) error { return nil })
+				<-client.Done()
+				require.ErrorIs(t, client.Err(), stream.PolicyViolation)
+				require.NoError(t, closed)
+				require.Less(t, took, time.Second)
+				require.LessOrEqual(t, time.Since(begin), 6*time.Second, "CloseTimeout, at the latest")
+			})
+		})
+	}
+	t.Run("error and wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			client, server := sessions(t, nil, &stream.AcceptOptions{Admit: func(*stream.Element) (time.Duration, error) {
+				return time.Hour, &stream.Error{Condition: stream.PolicyViolation}
+			}})
+			go server.Serve(func(*stream.Element) error { return nil })
+			go client.Serve(func(*stream.Element) error { return nil })
+			require.NoError(t, client.Send(t.Context(), raw("<message/>")))
+			<-server.Done()
+			require.Less(t, time.Since(begin), time.Second)
+			require.ErrorIs(t, server.Err(), stream.PolicyViolation)
+		})
+	})
+}
+
+// White space between elements is no element, and no way around a bound.
+func TestThrottleOfWhiteSpace(t *testing.T) {
+	const size = 256 << 10
+	for name, c := range map[string]struct {
+		admit stream.Admit
+		slow  bool
+	}{
+		"throttled":     {stream.Throttle(stream.Unlimited, stream.Unlimited), true},
+		"not throttled": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := sessions(t, &stream.InitiateOptions{WriteTimeout: time.Hour}, &stream.AcceptOptions{Admit: c.admit})
+				begin := time.Now()
+				got := make(chan time.Duration, 2)
+				go server.Serve(func(*stream.Element) error {
+					got <- time.Since(begin)
+					return nil
+				})
+				go client.Serve(func(*stream.Element) error { return nil })
+				// As much as keeps connections alive for days is nothing.
+				require.NoError(t, client.Send(t.Context(), raw(strings.Repeat(" ", 10_000)+"<message/>")))
+				require.Zero(t, <-got)
+				require.NoError(t, client.Send(t.Context(), raw(strings.Repeat(" \n", size/2)+"<message/>")))
+				took := <-got
+				if c.slow {
+					require.InDelta(t, (size+10_000-(64<<10))/1024, took.Seconds(), 5)
+				} else {
+					require.Zero(t, took)
+				}
+			})
+		})
+	}
+	t.Run("the session ends meanwhile", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := sessions(t, nil, &stream.AcceptOptions{Admit: stream.Throttle(stream.Unlimited, stream.Unlimited)})
+			served := make(chan error)
+			go func() { served <- server.Serve(func(*stream.Element) error { return nil }) }()
+			require.NoError(t, client.Send(t.Context(), raw(strings.Repeat(" ", size))))
+			synctest.Wait()
 			begin := time.Now()
 			server.Abort(errors.New("over"))
 			require.ErrorContains(t, <-served, "over")

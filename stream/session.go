@@ -37,6 +37,7 @@ type Session struct {
 	sec           Security
 	agent         UserAgent
 	hook          Admit
+	blanks        *Bucket // of white space; nil until there is some
 	nonzas        map[string]nonzaHandler
 	closeTimeout  time.Duration
 

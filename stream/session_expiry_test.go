@@ -58,11 +58,43 @@ func TestSessionEndsWithCertificate(t *testing.T) {
 			require.ErrorIs(t, server.Err(), stream.ErrCertificateExpired)
 		})
 	})
+	t.Run("ended at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			gone := errors.New("gone")
+			var s *stream.Session
+			_, server := sessions(t, nil, &stream.AcceptOptions{
+				Security: &stream.Security{Version: tls.VersionTLS13, Expires: time.Now().Add(time.Hour)},
+				Trace:    &stream.Trace{Established: func(e *stream.Session) { s = e; e.Abort(gone) }},
+			})
+			require.Same(t, s, server)
+			require.False(t, server.ExpiryPending())
+			require.ErrorIs(t, server.Err(), gone)
+		})
+	})
+	t.Run("established before it is over", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var log []string
+			client, server := sessions(t, nil, &stream.AcceptOptions{
+				Security: &stream.Security{Version: tls.VersionTLS13, Expires: time.Now().Add(-time.Hour)},
+				Trace: &stream.Trace{
+					Established: func(*stream.Session) {
+						<-time.After(time.Second) // gives a timer time to go off
+						log = append(log, "established")
+					},
+					Closed: func(error) { log = append(log, "closed") },
+				},
+			})
+			go client.Serve(func(*stream.Element) error { return nil })
+			_ = server.Serve(func(*stream.Element) error { return nil })
+			require.Equal(t, []string{"established", "closed"}, log)
+		})
+	})
 	t.Run("ended before", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gone := errors.New("gone")
 			_, server := sessions(t, nil, &stream.AcceptOptions{Security: &stream.Security{Version: tls.VersionTLS13, Expires: time.Now().Add(time.Hour)}})
 			server.Abort(gone)
+			require.False(t, server.ExpiryPending(), "the timer would keep the session in memory until then")
 			<-time.After(2 * time.Hour)
 			require.ErrorIs(t, server.Err(), gone)
 		})

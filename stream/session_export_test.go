@@ -12,3 +12,7 @@ func HeldByTrace(s *Session) int { return cap(s.trace.sent.c.t.buf) }
 
 // RaceEnabled reports whether the race detector is on.
 const RaceEnabled = raceEnabled
+
+// ExpiryPending reports whether the session waits for a certificate to expire,
+// and ends that.
+func (s *Session) ExpiryPending() bool { return s.expiry.Load().Stop() }

@@ -48,20 +48,23 @@ func (s *Session) read(handle func(*Element) error) {
 	defer s.sc.release()
 	defer s.end(errReaderGone) // after any other end it does nothing
 	for {
+		before := s.consumed()
 		kind, el, err := s.next()
 		if err != nil {
 			s.readFailed(err)
 			return
 		}
 		switch kind {
+		case itemSpace:
+			if !s.admitSpace(int(s.consumed() - before)) {
+				return
+			}
 		case itemElement:
 			ok, err := s.admit(el)
 			if !ok {
 				return
 			}
-			if err != nil {
-				err = s.handlerError(err)
-			} else {
+			if err == nil {
 				err = s.element(el, handle)
 			}
 			if err != nil {
@@ -77,6 +80,9 @@ func (s *Session) read(handle func(*Element) error) {
 		}
 	}
 }
+
+// consumed returns how many bytes belong to items that were returned.
+func (s *Session) consumed() uint64 { return s.bytesIn.Load() - uint64(s.sc.buffered()) }
 
 // element deals with one first-level element. An error that is not of type
 // [*Error] comes from the handler.

@@ -26,8 +26,8 @@ func otherNamesPermitted(path []*x509.Certificate, now time.Time) error {
 	if !slices.ContainsFunc(path[1:], constrainsNames) {
 		return nil
 	}
-	leaf := *path[0]
-	leaf.DNSNames, leaf.IPAddresses = otherNameDomains(&leaf)
+	leaf := lenientCopy(path[0])
+	leaf.DNSNames, leaf.IPAddresses = otherNameDomains(leaf)
 	leaf.EmailAddresses, leaf.URIs = nil, nil
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		return nil
@@ -45,16 +45,9 @@ func otherNamesPermitted(path []*x509.Certificate, now time.Time) error {
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	opts.Roots.AddCert(root)
-	lenient := func(c *x509.Certificate) {
-		c.UnhandledCriticalExtensions = nil
-		c.NotBefore, c.NotAfter = time.Time{}, endOfTime
-	}
 	for _, cert := range path[1 : len(path)-1] {
-		c := *cert
-		lenient(&c)
-		opts.Intermediates.AddCert(&c)
+		opts.Intermediates.AddCert(lenientCopy(cert))
 	}
-	lenient(&leaf)
 	_, err := leaf.Verify(opts)
 	return err
 }

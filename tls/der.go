@@ -50,17 +50,17 @@ func (d *der) next() (tag byte, contents der, err error) {
 // take is next for an element that must have a certain tag.
 func (d *der) take(tag byte) (der, error) {
 	got, contents, err := d.next()
-	if err == nil && got != tag {
-		err = errDER
+	if err != nil || got != tag {
+		return nil, errDER
 	}
-	return contents, err
+	return contents, nil
 }
 
 // whole returns the contents of the one element that d must be.
 func (d der) whole(tag byte) (der, error) {
 	contents, err := d.take(tag)
-	if err == nil && len(d) > 0 {
-		err = errDER
+	if err != nil || len(d) > 0 {
+		return nil, errDER
 	}
-	return contents, err
+	return contents, nil
 }

@@ -46,7 +46,7 @@ func addOtherNames(template *x509.Certificate, addrs []jid.JID, services []strin
 	template.ExtraExtensions = append(slices.Clone(template.ExtraExtensions), pkix.Extension{
 		Id: oidSubjectAltName,
 		// RFC 5280 §4.2.1.6: it is critical if the subject is empty.
-		Critical: len(template.RawSubject) == 0 && len(template.Subject.ToRDNSequence()) == 0,
+		Critical: len(template.Subject.ToRDNSequence()) == 0,
 		Value:    appendDER(nil, tagSequence, san),
 	})
 	return nil

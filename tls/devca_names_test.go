@@ -20,6 +20,7 @@ func TestDevCAOtherNames(t *testing.T) {
 		XMPPAddrs: []jid.JID{jid.MustParse("im.example"), jid.MustParse("juliet@münchen.example")},
 		SRVNames:  []string{"_xmpp-client.münchen.example", "_xmpp-server.im.example"},
 		Edit: func(c *x509.Certificate) {
+			c.IPAddresses = append(c.IPAddresses, net.IPv4(192, 0, 2, 2)) // of 16 bytes
 			c.EmailAddresses = []string{"juliet@mail.example"}
 			c.URIs = []*url.URL{{Scheme: "xmpp", Opaque: "im.example"}}
 		},
@@ -27,13 +28,13 @@ func TestDevCAOtherNames(t *testing.T) {
 	require.NoError(t, err)
 	names, count, err := identities(cert.Leaf, maxIdentities)
 	require.NoError(t, err)
-	require.Equal(t, []string{"im.example", "*.xn--mnchen-3ya.example", "192.0.2.1", "2001:db8::1",
+	require.Equal(t, []string{"im.example", "*.xn--mnchen-3ya.example", "192.0.2.1", "2001:db8::1", "192.0.2.2",
 		"_xmpp-client.xn--mnchen-3ya.example", "_xmpp-server.im.example", "im.example", "juliet@münchen.example"}, names)
-	require.Equal(t, 8, count)
+	require.Equal(t, 9, count)
 	// crypto/x509 reads the same where it can.
 	require.Equal(t, []string{"im.example", "*.xn--mnchen-3ya.example"}, cert.Leaf.DNSNames)
 	require.True(t, cert.Leaf.IPAddresses[0].Equal(net.IPv4(192, 0, 2, 1)))
-	require.Len(t, cert.Leaf.IPAddresses, 2)
+	require.Len(t, cert.Leaf.IPAddresses, 3)
 	require.Equal(t, []string{"juliet@mail.example"}, cert.Leaf.EmailAddresses)
 	require.Equal(t, "xmpp:im.example", cert.Leaf.URIs[0].String())
 	require.Empty(t, cert.Leaf.UnhandledCriticalExtensions)

@@ -15,6 +15,13 @@
 //     and XmppAddr; the three cases of RFC 3920 §14.2 and everything else that
 //     can be wrong with a certificate as a [Verdict], for a [VerifyPolicy] to
 //     decide about; sessions that end when a certificate expires (§13.7.2.3)
+//   - policies for certificates that the ordinary rules do not accept, or not
+//     alone: pinned public keys (RFC 6125 §6.6.2, §7.1), trust on first use, DANE
+//     (RFC 7673, RFC 6698, RFC 7671), and what they can be combined to; POSH is in
+//     package posh below this one
+//   - RFC 5280 §5, §6.3: lists of revoked certificates, but for delta lists and
+//     indirect ones; OCSP is in a module of its own, adapters/ocsp, and is given
+//     the response that comes with a server's certificate (RFC 6066 §8)
 //   - RFC 7590 §3.1, §3.4, §3.5: TLS is insisted on, servers are
 //     authenticated, the name of the service goes into the Server Name
 //     Indication

@@ -64,7 +64,7 @@ func (r *reference) matches(cert *x509.Certificate) bool {
 		case found:
 		case kind == dnsID:
 			found = matchDNS(value, r.host)
-		case kind != dnsID && seen[kind] > maxIdentities:
+		case seen[kind] > maxIdentities:
 		case kind == srvID:
 			found = matchSRV(value, r.service, r.host)
 		case kind == xmppAddr:
@@ -82,8 +82,8 @@ func matchDNS(presented []byte, host string) bool {
 		// The wildcard is the whole left-most label, matches one whole label, and
 		// is the only one: a '*' in what follows cannot be equal to anything,
 		// because a domain has none.
-		label, rest, _ := strings.Cut(host, ".")
-		return label != "" && rest != "" && equalFold(presented[2:], rest)
+		_, rest, _ := strings.Cut(host, ".")
+		return equalFold(presented[2:], rest)
 	}
 	return equalFold(presented, host)
 }
@@ -93,7 +93,7 @@ func matchDNS(presented []byte, host string) bool {
 // (RFC 9525 §6.5).
 func matchSRV(presented []byte, service, host string) bool {
 	n := len(service)
-	return len(presented) > n+1 && presented[n] == '.' &&
+	return len(presented) > n && presented[n] == '.' &&
 		equalFold(presented[:n], service) && equalFold(presented[n+1:], host)
 }
 

@@ -42,11 +42,14 @@ func TestReferenceMatches(t *testing.T) {
 		{"RFC 9525 §6.3 fragment of an A-label", "münchen.example", serviceClient, names{dnsName("xn--*.example"), dnsName("xn--*"), dnsName("*ya.example")}, false},
 		{"RFC 9525 §6.3 two wildcards", "a.b.example", serviceClient, names{dnsName("*.*.example"), dnsName("a.*.example")}, false},
 		{"RFC 9525 §6.3 only a wildcard", "localhost", serviceClient, names{dnsName("*"), dnsName("*."), dnsName("*..")}, false},
+		{"something else behind the wildcard", "im.example.com", serviceClient, names{dnsName("*xexample.com"), dnsName("x.example.com")}, false},
 		{"no dot behind the wildcard", "im.example", serviceClient, names{dnsName("*example")}, false},
 		// IP-ID
 		{"RFC 9525 §6.4 IPv4", "192.0.2.1", serviceClient, names{ipAddress("192.0.2.1")}, true},
 		{"RFC 9525 §6.4 IPv6", "[2001:db8::1]", serviceClient, names{ipAddress("2001:db8::1")}, true},
 		{"RFC 9525 §6.4 octet for octet", "192.0.2.1", serviceClient, names{ipAddress("::ffff:192.0.2.1")}, false},
+		{"RFC 9525 §6.4 the first of two", "192.0.2.1", serviceClient, names{ipAddress("192.0.2.1"), ipAddress("192.0.2.2")}, true},
+		{"the octets as a name", "10.1.2.3", serviceClient, names{dnsName("\x0a\x01\x02\x03")}, false},
 		{"RFC 9525 §6.4 another address", "192.0.2.1", serviceClient, names{ipAddress("192.0.2.2")}, false},
 		{"an address in any other name", "192.0.2.1", serviceClient, names{
 			dnsName("192.0.2.1"), xmppName("192.0.2.1"), serviceName("_xmpp-client.192.0.2.1"), dnsName("*.0.2.1"),
@@ -78,6 +81,7 @@ func TestReferenceMatches(t *testing.T) {
 		{"XmppAddr, malformed", "im.example.com", serviceClient, names{xmppName("@im.example.com"), xmppName(""), xmppName("im.example.com@"), xmppName(strings.Repeat("a", 5000))}, false},
 		{"XmppAddr behind a malformed one", "im.example.com", serviceClient, names{xmppName("@"), xmppName("im.example.com")}, true},
 		{"XmppAddr, beyond the bound", "im.example.com", serviceClient, append(slices.Repeat(names{xmppName("a.example")}, maxIdentities), xmppName("im.example.com")), false},
+		{"XmppAddr, at the bound", "im.example.com", serviceClient, append(slices.Repeat(names{xmppName("a.example")}, maxIdentities-1), xmppName("im.example.com")), true},
 		{"SRV-ID, beyond the bound", "im.example.com", serviceClient, append(slices.Repeat(names{serviceName("_x.a.example")}, maxIdentities), serviceName("_xmpp-client.im.example.com")), false},
 		{"DNS-ID beyond the bound", "im.example.com", serviceClient, append(slices.Repeat(names{dnsName("a.example")}, 10*maxIdentities), dnsName("im.example.com")), true},
 		// Everything else
@@ -88,6 +92,13 @@ func TestReferenceMatches(t *testing.T) {
 		r, err := newReference(jid.MustParse(tc.domain), tc.service)
 		require.NoError(t, err)
 		require.Equal(t, tc.want, r.matches(holding(san(tc.san...))), tc.clause)
+	}
+	for domain, host := range map[string]string{
+		"münchen.example": "xn--mnchen-3ya.example", "IM.Example.": "im.example", "192.0.2.1": "192.0.2.1", "[2001:DB8::0:1]": "2001:db8::1",
+	} {
+		got, err := referenceHost(jid.MustParse(domain))
+		require.NoError(t, err)
+		require.Equal(t, host, got)
 	}
 	// RFC 9525 §4.1: the source domain is that of the JID, whoever it is of.
 	r, err := newReference(jid.MustParse("juliet@im.example.com/balcony"), serviceClient)

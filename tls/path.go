@@ -64,7 +64,7 @@ func inspectPath(chain []*x509.Certificate, roots *x509.CertPool, now time.Time,
 			f.add(stream.Unacceptable, err)
 		}
 		switch {
-		case i > 0 && f.verdict == best.verdict:
+		case f.verdict == best.verdict:
 			best.chains = append(best.chains, path)
 		case i == 0 || bits.OnesCount8(uint8(f.verdict)) < bits.OnesCount8(uint8(best.verdict)):
 			best = f
@@ -84,8 +84,9 @@ func verifyPath(chain []*x509.Certificate, roots *x509.CertPool, now time.Time, 
 	return f.chains, nil
 }
 
-// inspect looks for faults in the certificates of a path. If it is Anchored, its
-// last certificate is trusted for itself, whoever signed it.
+// inspect looks for faults in the certificates of a path. If it is Anchored,
+// crypto/x509 has looked at the signatures, and its last certificate is trusted
+// whoever signed it.
 func (f *finding) inspect(path []*x509.Certificate, now time.Time, usages []x509.ExtKeyUsage) {
 	for i, cert := range path {
 		switch {
@@ -102,7 +103,7 @@ func (f *finding) inspect(path []*x509.Certificate, now time.Time, usages []x509
 		if err := weakKey(cert); err != nil {
 			f.add(stream.Unacceptable, err)
 		}
-		if weakSignature(cert) && (i < len(path)-1 || !f.verdict.Has(stream.Anchored)) {
+		if !f.verdict.Has(stream.Anchored) && weakSignature(cert) {
 			f.add(stream.Unacceptable, x509.InsecureAlgorithmError(cert.SignatureAlgorithm))
 		}
 	}
@@ -212,24 +213,18 @@ func clamp(t time.Time, cert *x509.Certificate) time.Time {
 var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // buildPaths has crypto/x509 find the paths from chain[0] to a root at a time,
-// for any usage. Certificates are shared between connections, by a cache of
-// crypto/tls among others: what has to be different is a copy, and the paths
-// have the originals in its place.
+// for any usage. To be lenient it changes certificates, which are shared between
+// connections, by a cache of crypto/tls among others: it changes copies, and the
+// paths have the originals in their place.
 func buildPaths(chain []*x509.Certificate, roots *x509.CertPool, at time.Time, lenient bool) ([][]*x509.Certificate, error) {
 	originals := make(map[*x509.Certificate]*x509.Certificate)
-	adapt := func(cert *x509.Certificate, isLeaf bool) *x509.Certificate {
-		left := unhandled(cert, isLeaf)
-		if !lenient && len(left) == len(cert.UnhandledCriticalExtensions) {
+	adapt := func(cert *x509.Certificate) *x509.Certificate {
+		if !lenient {
 			return cert
 		}
-		c := *cert
-		c.UnhandledCriticalExtensions = left
-		if lenient {
-			c.UnhandledCriticalExtensions = nil
-			c.NotBefore, c.NotAfter = time.Time{}, endOfTime
-		}
-		originals[&c] = cert
-		return &c
+		c := lenientCopy(cert)
+		originals[c] = cert
+		return c
 	}
 	opts := x509.VerifyOptions{
 		Roots:         roots,
@@ -238,9 +233,9 @@ func buildPaths(chain []*x509.Certificate, roots *x509.CertPool, at time.Time, l
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, // see usable
 	}
 	for _, cert := range chain[1:] {
-		opts.Intermediates.AddCert(adapt(cert, false))
+		opts.Intermediates.AddCert(adapt(cert))
 	}
-	paths, err := adapt(chain[0], true).Verify(opts)
+	paths, err := adapt(chain[0]).Verify(opts)
 	for _, path := range paths {
 		for i, cert := range path {
 			if original := originals[cert]; original != nil {
@@ -249,6 +244,15 @@ func buildPaths(chain []*x509.Certificate, roots *x509.CertPool, at time.Time, l
 		}
 	}
 	return paths, err
+}
+
+// lenientCopy returns a certificate that is valid at any time and has no critical
+// extensions that nobody has processed. They are looked at elsewhere.
+func lenientCopy(cert *x509.Certificate) *x509.Certificate {
+	c := *cert
+	c.UnhandledCriticalExtensions = nil
+	c.NotBefore, c.NotAfter = time.Time{}, endOfTime
+	return &c
 }
 
 // unhandled returns the critical extensions of cert that nobody has processed

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"math/big"
 	"net"
 	"slices"
@@ -212,6 +213,7 @@ func TestVerdict(t *testing.T) {
 		// RFC 9525
 		{"wrong name", one(made(t, root, key, named("a.example")).cert), roots, anchored | name},
 		{"no name", one(made(t, root, key, called("im.example")).cert), roots, anchored | name},
+		{"malformed names beside good ones", one(leaf(root, onlyOther(dnsName("im.example"), []byte{0xa0, 0}))), roots, anchored | name | bad},
 		{"malformed names", one(leaf(root, onlyOther(xmppName("im.example"), []byte{0xa0, 0}))), roots, anchored | name | bad},
 
 		// Time
@@ -224,6 +226,8 @@ func TestVerdict(t *testing.T) {
 		{"root expired before", one(leaf(oldRoot, days(-5, 5))), poolOf(oldRoot.cert), anchored | date},
 		{"root not yet valid", one(leaf(newRoot, days(-5, 5))), poolOf(newRoot.cert), anchored | date},
 		{"everything expired", one(leaf(oldRoot, days(-15, -12))), poolOf(oldRoot.cert), anchored | date},
+		{"authority unknown, something expired besides", []*x509.Certificate{leaf(stranger), oldRoot.cert}, roots, unknown},
+		{"self-signed, a namesake expired", []*x509.Certificate{leaf(nil, called("x")), made(t, nil, other, ca("x"), days(-20, -10)).cert}, roots, self},
 		{"expired, authority unknown", one(leaf(stranger, days(-20, -10))), roots, unknown | date},
 		{"intermediate expired, authority unknown", below(stranger, []edit{days(-20, -10)}), roots, unknown | date},
 
@@ -311,6 +315,44 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// Each fault has its cause, and each cause can be told.
+func TestCauses(t *testing.T) {
+	root := made(t, nil, mustEC(t), ca("root"))
+	leaf := made(t, root, mustRSA(t, 1024), days(-20, -10), mystery, usage(x509.ExtKeyUsageCodeSigning))
+	f := inspectPath([]*x509.Certificate{leaf.cert}, poolOf(root.cert), time.Now(), serverUsages)
+	require.ErrorContains(t, f.cause, "1024 bits")
+	require.ErrorContains(t, f.cause, "it was valid until 2")
+	var invalid x509.CertificateInvalidError
+	require.ErrorAs(t, f.cause, &invalid)
+	require.Equal(t, x509.Expired, invalid.Reason)
+	require.ErrorContains(t, f.cause, "incompatible key usage")
+	var critical x509.UnhandledCriticalExtension
+	require.ErrorAs(t, f.cause, &critical)
+}
+
+// What crypto/x509 says when there is no path, as operating systems say it too.
+func TestNoPath(t *testing.T) {
+	stranger := made(t, nil, mustEC(t), ca("stranger"))
+	chain := []*x509.Certificate{made(t, stranger, mustEC(t), named("im.example")).cert}
+	for _, tc := range []struct {
+		err  error
+		want Verdict
+	}{
+		{x509.UnknownAuthorityError{}, stream.UnknownAuthority},
+		{x509.SystemRootsError{}, stream.UnknownAuthority},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, stream.UnknownAuthority | stream.WrongTime},
+		{x509.CertificateInvalidError{Reason: x509.TooManyIntermediates}, stream.UnknownAuthority | stream.Unacceptable},
+		{x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName}, stream.Anchored | stream.Unacceptable},
+		{x509.CertificateInvalidError{Reason: x509.NoValidChains}, stream.Anchored | stream.Unacceptable},
+		{errors.New("something else"), stream.UnknownAuthority | stream.Unacceptable},
+	} {
+		f := noPath(chain, time.Now(), serverUsages, tc.err)
+		require.Equal(t, tc.want, f.verdict, tc.err)
+		require.Equal(t, tc.err, f.cause)
+		require.Empty(t, f.chains)
+	}
+}
+
 // RFC 9325 §4.5, for keys that are hard to come by.
 func TestWeakKey(t *testing.T) {
 	for what, tc := range map[string]struct {
@@ -342,6 +384,7 @@ func TestConstrainsOtherNames(t *testing.T) {
 		want  bool
 	}{
 		"domains":              {appendDER(nil, tagSequence, constraints(tagExplicit0, subtree(dnsName("a")), subtree(dnsName("b")))), false},
+		"excluded domains":     {appendDER(nil, tagSequence, constraints(tagExplicit1, subtree(dnsName("a")))), false},
 		"domains and nothing":  {appendDER(nil, tagSequence, nil), false},
 		"permitted":            {appendDER(nil, tagSequence, constraints(tagExplicit0, subtree(dnsName("a")), subtree(xmppName("b")))), true},
 		"excluded":             {appendDER(nil, tagSequence, slices.Concat(constraints(tagExplicit0, subtree(dnsName("a"))), constraints(tagExplicit1, subtree(serviceName("b"))))), true},

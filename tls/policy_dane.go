@@ -139,7 +139,7 @@ func (e *dnsError) Unwrap() []error { return []error{ErrDANE, e.err} }
 // daneVerdict applies usable records to a certificate. Named is what to forgive
 // because the certificate names the server, if it does.
 func daneVerdict(p *Presented, records []TLSA, named Verdict, host string) error {
-	ordinary := p.Verdict.Has(stream.Anchored) && nothingBut(p.Verdict, named)
+	ordinary := nothingBut(p.Verdict, named)
 	if len(records) == 0 { // RFC 7673 §4.1
 		if ordinary {
 			return nil
@@ -194,11 +194,8 @@ func daneVerdict(p *Presented, records []TLSA, named Verdict, host string) error
 		matched = true
 	}
 	name := quote.ASCII(host, 256)
-	if matched {
-		if p.Err != nil {
-			return fmt.Errorf("%w: a TLSA record of %s matches, but: %w", ErrDANE, name, p.Err)
-		}
-		return fmt.Errorf("%w: a TLSA record of %s matches, but: %s", ErrDANE, name, p.Verdict)
+	if err := verdictError(p); matched && err != nil {
+		return fmt.Errorf("%w: a TLSA record of %s matches, but: %w", ErrDANE, name, err)
 	}
 	return fmt.Errorf("%w: no TLSA record of %s matches (%d records)", ErrDANE, name, len(records))
 }

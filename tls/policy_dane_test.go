@@ -136,6 +136,9 @@ func TestDANE(t *testing.T) {
 		"DANE-TA: for another use": {zone{records: []TLSA{ta}}, unknown, []*x509.Certificate{ca.leaf(t, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}
 		}), ca.cert}, ErrDANE},
+		"DANE-TA: itself, in the record":  {zone{records: []TLSA{tlsa(usageDANETA, 0, 0, cert)}}, unknown, []*x509.Certificate{cert}, ErrDANE},
+		"RFC 6698 §4.1: many":             {zone{records: make([]TLSA, maxTLSA-1)}, anchored, []*x509.Certificate{cert}, nil},
+		"as many as may be":               {zone{records: make([]TLSA, maxTLSA)}, anchored, []*x509.Certificate{cert}, nil},
 		"DANE-TA: the certificate itself": {zone{records: []TLSA{tlsa(usageDANETA, 1, 1, cert)}}, unknown, []*x509.Certificate{cert}, ErrDANE},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -177,6 +180,23 @@ func TestDANEQuestions(t *testing.T) {
 		p.Verdict, p.Err = stream.UnknownAuthority, errOrdinary
 		require.ErrorIs(t, DANE(zone{}).VerifyCertificate(t.Context(), p), errOrdinary, tc.target)
 	}
+	// RFC 7673 §4.1: no second name if no SRV record has led to it.
+	p := present(stream.Anchored|stream.WrongName, loneLeaf(t))
+	p.Target = "im.example:5222"
+	require.ErrorIs(t, DANE(zone{}).VerifyCertificate(t.Context(), p), errOrdinary)
+	// An address is in no zone, wherever the connection leads.
+	var asked []string
+	p = present(stream.Anchored, cert)
+	p.Domain = jid.MustParse("192.0.2.1")
+	require.NoError(t, DANE(zone{asked: &asked}).VerifyCertificate(t.Context(), p))
+	require.Empty(t, asked)
+	// Nor is a name that is too long for the DNS.
+	p.Domain = jid.MustParse(strings.Repeat("é", 60) + ".example")
+	require.Error(t, DANE(zone{asked: &asked}).VerifyCertificate(t.Context(), p))
+	require.Empty(t, asked)
+	p.Domain, p.Target = imExample, ""
+	require.ErrorContains(t, DANE(zone{}).VerifyCertificate(t.Context(), p), "ClientOptions.Target")
+
 	// With nothing to go by, DANE is not switched off in silence.
 	for _, target := range []string{"", "im.example", ":5222", "im.example:", "im.example:0", "im.example:65536", "im.example:xmpp", "a b:1", "a/b:1",
 		strings.Repeat("a", 300) + ":1", "\x1b[2J:1", "..:1"} {
@@ -188,9 +208,51 @@ func TestDANEQuestions(t *testing.T) {
 	}
 	require.ErrorIs(t, DANE(nil).VerifyCertificate(t.Context(), present(stream.Anchored, cert)), ErrDANE)
 	require.Error(t, DANE(zone{}).VerifyCertificate(t.Context(), present(stream.Anchored)), "no chain")
-	p := present(stream.SelfSigned, cert)
+	p = present(stream.SelfSigned, cert)
 	p.Domain = jid.JID{} // a client
 	require.ErrorIs(t, DANE(zone{records: []TLSA{tlsa(usageDANEEE, 0, 0, cert)}}).VerifyCertificate(t.Context(), p), errOrdinary)
+}
+
+func TestDANEErrorText(t *testing.T) {
+	// Whether a record is wrong or only the rest is worth knowing, also if other
+	// records follow.
+	ca := newAuthority(t, "CA", nil)
+	cert, other := ca.leaf(t), ca.leaf(t)
+	for _, usage := range []uint8{usagePKIXTA, usagePKIXEE, usageDANETA, usageDANEEE} {
+		about, wrong := cert, other
+		if usage == usagePKIXTA || usage == usageDANETA {
+			about, wrong = ca.cert, newAuthority(t, "another", nil).cert
+		}
+		good, bad := tlsa(usage, 1, 1, about), tlsa(usage, 1, 1, wrong)
+		p := present(stream.Anchored|stream.Revoked, cert, ca.cert)
+		for _, records := range [][]TLSA{{good}, {good, bad}, {bad, good}} {
+			err := DANE(zone{records: records}).VerifyCertificate(t.Context(), p)
+			require.ErrorContains(t, err, "matches, but", usage)
+			require.ErrorIs(t, err, errOrdinary)
+		}
+		err := DANE(zone{records: []TLSA{bad, bad}}).VerifyCertificate(t.Context(), p)
+		require.ErrorContains(t, err, "no TLSA record")
+		require.ErrorContains(t, err, "2 records")
+		require.NotErrorIs(t, err, errOrdinary)
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	long := strings.Repeat("a_bcdefg.", 28) // 252 octets
+	for target, want := range map[string]string{
+		"im.example:1": "im.example 1", "IM.EXAMPLE.:65535": "im.example 65535", "_a-z.09.example:80": "_a-z.09.example 80",
+		"192.0.2.1:5222": "192.0.2.1 5222", "[2001:DB8::1]:5222": "2001:db8::1 5222",
+		long + "a:1": long + "a 1", long + "ab:1": "", long + "abc:1": "",
+		"_a..b:1": "", "._a:1": "", "_a{:1": "", "_a/:1": "", "_a@b:1": "", "_a\x00:1": "", "_é:1": "", "_:-1": "", "_a:1:1": "", "[_a]:1": "_a 1",
+	} {
+		host, port, err := parseTarget(target)
+		if want == "" {
+			require.ErrorIs(t, err, ErrDANE, target)
+			continue
+		}
+		require.NoError(t, err, target)
+		require.Equal(t, want, fmt.Sprint(host, " ", port))
+	}
 }
 
 func TestTLSAMatching(t *testing.T) {
@@ -204,6 +266,7 @@ func TestTLSAMatching(t *testing.T) {
 			require.False(t, r.matches(other))
 		}
 	}
+	require.False(t, (&TLSA{Usage: usageDANEEE, Matching: 9, Data: cert.Raw}).matches(cert))
 	// RFC 6698 §4.1: what is not understood or malformed is unusable.
 	good := tlsa(usageDANEEE, selectorSPKI, matchingSHA256, cert)
 	for name, edit := range map[string]func(r *TLSA){

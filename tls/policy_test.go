@@ -239,6 +239,7 @@ func TestUserCallbacksRunAfterThePolicy(t *testing.T) {
 		VerifyPeerCertificate: func(raw [][]byte, chains [][]*x509.Certificate) error {
 			ran = append(ran, "peer")
 			require.Len(t, raw, 1)
+			require.Equal(t, chains[0][0].Raw, raw[0])
 			require.Len(t, chains[0], 2)
 			return nil
 		},

@@ -65,6 +65,11 @@ func TestTrustOnFirstUse(t *testing.T) {
 		}
 		require.Empty(t, store.pins)
 	})
+	t.Run("what speaks against it is not overlooked", func(t *testing.T) {
+		p := present(stream.Anchored, cert)
+		p.Err = errOrdinary
+		require.ErrorIs(t, TrustOnFirstUse(new(MemoryPins)).VerifyCertificate(t.Context(), p), errOrdinary)
+	})
 	t.Run("a store that fails", func(t *testing.T) {
 		for _, store := range []PinStore{broken{get: true}, broken{}} {
 			err := TrustOnFirstUse(store).VerifyCertificate(t.Context(), present(stream.SelfSigned, cert))

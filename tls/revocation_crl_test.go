@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -166,6 +167,36 @@ func TestCRLs(t *testing.T) {
 			}
 		})
 	}
+	t.Run("so long", func(t *testing.T) {
+		list := ca.crl(t, nil)
+		for most, want := range map[int]bool{len(list) - 1: false, len(list): true} {
+			err := CRLs(&fixed{der: list}, &CRLOptions{MaxBytes: most}).CheckRevocation(t.Context(), []*x509.Certificate{good, ca.cert}, pkiNow)
+			require.Equal(t, want, err == nil)
+		}
+	})
+	t.Run("§5.1.2.5: without an end", func(t *testing.T) {
+		_, err := newCRL(&x509.RevocationList{ThisUpdate: pkiNow})
+		require.ErrorIs(t, err, errCRL)
+	})
+	t.Run("RFC 9325 §4.5: SHA-1", func(t *testing.T) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		require.NoError(t, err)
+		template := pkiTemplate()
+		template.Subject, template.IsCA, template.BasicConstraintsValid = pkix.Name{CommonName: "RSA"}, true, true
+		template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		require.NoError(t, err)
+		issuer, err := x509.ParseCertificate(der)
+		require.NoError(t, err)
+		for algorithm, want := range map[x509.SignatureAlgorithm]bool{x509.SHA256WithRSA: true, x509.SHA1WithRSA: false} {
+			list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+				Number: big.NewInt(1), ThisUpdate: pkiNow, NextUpdate: pkiNow.Add(time.Hour), SignatureAlgorithm: algorithm,
+			}, issuer, key)
+			require.NoError(t, err)
+			err = CRLs(&fixed{der: list}, nil).CheckRevocation(t.Context(), []*x509.Certificate{good, issuer}, pkiNow)
+			require.Equal(t, want, err == nil, "%s: %v", algorithm, err)
+		}
+	})
 	t.Run("a path", func(t *testing.T) {
 		// Something revoked counts for more than something unknown before it.
 		leaf := inner.leaf(t)
@@ -259,9 +290,22 @@ func TestStaticCRLs(t *testing.T) {
 	require.NoError(t, check(lists, renewed.leaf(t), renewed.cert))
 	require.ErrorIs(t, check(nil, bad, ca.cert), ErrRevocationUnknown)
 
-	for _, wrong := range [][]byte{nil, []byte("x"), ca.cert.Raw, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}), pemOf([]byte("x"))} {
+	unclear := ca.crl(t, extra(pkix.Extension{Id: oidIssuingDistributionPoint, Critical: true, Value: []byte{1, 2, 3}}))
+	for _, wrong := range [][]byte{nil, unclear, []byte("x"), ca.cert.Raw, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}), pemOf([]byte("x"))} {
 		_, err := StaticCRLs(wrong)
 		require.Error(t, err)
+	}
+	// Keys decide only if both sides tell theirs.
+	key := ca.cert.SubjectKeyId
+	for _, tc := range []struct {
+		list, issuer []byte
+		want         bool
+	}{{key, key, true}, {nil, key, true}, {key, nil, true}, {nil, nil, true}, {[]byte("x"), key, false}} {
+		issuer := *ca.cert
+		issuer.SubjectKeyId = tc.issuer
+		der, err := staticCRLs{{der: []byte("list"), issuer: issuer.RawSubject, key: tc.list}}.CRL(t.Context(), &issuer, nil)
+		require.Equal(t, tc.want, err == nil)
+		require.Equal(t, tc.want, string(der) == "list")
 	}
 	// What the caller does with its bytes afterwards is of no concern.
 	der := ca.crl(t, nil, bad)
@@ -301,6 +345,11 @@ func TestCRLsAreKept(t *testing.T) {
 		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(0)))
 		source.err = errors.New("no network")
 		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(2*time.Hour)))
+		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(2*time.Hour+59*time.Second)))
+		require.Equal(t, 2, source.calls)
+		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(2*time.Hour+time.Minute)))
+		require.Equal(t, 3, source.calls)
+		source.calls = 2
 		// Then it is out of date.
 		require.ErrorIs(t, checker.CheckRevocation(t.Context(), path, at(25*time.Hour)), ErrRevocationUnknown)
 		require.Equal(t, 3, source.calls)
@@ -311,6 +360,25 @@ func TestCRLsAreKept(t *testing.T) {
 		source.der = ca.crl(t, func(l *x509.RevocationList) { l.ThisUpdate, l.NextUpdate = at(25*time.Hour), at(50*time.Hour) })
 		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(25*time.Hour+time.Minute)))
 		require.Equal(t, 4, source.calls)
+	})
+	t.Run("a source that fails from the start", func(t *testing.T) {
+		source := &fixed{err: errors.New("no network")}
+		checker := CRLs(source, nil)
+		for range 2 { // the second time nobody is asked, and it is no better
+			err := checker.CheckRevocation(t.Context(), path, at(0))
+			require.ErrorIs(t, err, ErrRevocationUnknown)
+			require.ErrorIs(t, err, source.err)
+		}
+		require.Equal(t, 1, source.calls)
+		source.err, source.der = nil, ca.crl(t, nil)
+		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(time.Minute)))
+	})
+	t.Run("defaults, and addresses that only look alike", func(t *testing.T) {
+		checker := CRLs(&fixed{}, nil).(*crlChecker)
+		require.Equal(t, CRLOptions{MaxBytes: defaultCRLBytes, MaxLists: defaultCRLLists, Refresh: defaultCRLRefresh}, checker.opts)
+		a, b := checker.slot(ca.cert, []string{"ab", "c"}), checker.slot(ca.cert, []string{"a", "bc"})
+		require.NotSame(t, a, b)
+		require.Same(t, a, checker.slot(ca.cert, []string{"ab", "c"}))
 	})
 	t.Run("a list that is out of date is not kept for an hour", func(t *testing.T) {
 		source := &fixed{der: ca.crl(t, nil)}
@@ -329,18 +397,27 @@ func TestCRLsAreKept(t *testing.T) {
 		require.ErrorIs(t, checker.CheckRevocation(t.Context(), path, at(2*time.Hour)), ErrRevoked)
 		require.Equal(t, 2, source.calls)
 	})
+	t.Run("but one from the future", func(t *testing.T) {
+		source := &fixed{der: ca.crl(t, func(l *x509.RevocationList) { l.ThisUpdate = at(20 * time.Hour) })}
+		checker := CRLs(source, nil)
+		require.ErrorIs(t, checker.CheckRevocation(t.Context(), path, at(0)), ErrRevocationUnknown)
+		source.der = ca.crl(t, nil)
+		require.NoError(t, checker.CheckRevocation(t.Context(), path, at(time.Hour)))
+	})
 	t.Run("so many", func(t *testing.T) {
-		source := &fixed{der: ca.crl(t, nil)}
-		checker := CRLs(source, &CRLOptions{MaxLists: 2})
 		places := make([][]*x509.Certificate, 3)
 		for i := range places {
 			leaf := ca.leaf(t, func(c *x509.Certificate) { c.CRLDistributionPoints = []string{listA[:len(listA)-i]} })
 			places[i] = []*x509.Certificate{leaf, ca.cert}
 		}
-		for _, step := range []struct{ place, calls int }{{0, 1}, {1, 2}, {0, 2}, {2, 3}, {0, 3}, {1, 4}} {
-			require.NoError(t, checker.CheckRevocation(t.Context(), places[step.place], pkiNow))
-			require.Equal(t, step.calls, source.calls)
-			require.LessOrEqual(t, len(checker.(*crlChecker).kept), 2)
+		for range 20 { // one victim or the other could be chance
+			source := &fixed{der: ca.crl(t, nil)}
+			checker := CRLs(source, &CRLOptions{MaxLists: 2})
+			for _, step := range []struct{ place, calls int }{{0, 1}, {1, 2}, {0, 2}, {2, 3}, {0, 3}, {1, 4}} {
+				require.NoError(t, checker.CheckRevocation(t.Context(), places[step.place], pkiNow))
+				require.Equal(t, step.calls, source.calls)
+				require.LessOrEqual(t, len(checker.(*crlChecker).kept), 2)
+			}
 		}
 	})
 	t.Run("so many addresses", func(t *testing.T) {
@@ -401,6 +478,12 @@ func TestCRLsAreFetchedOnce(t *testing.T) {
 		require.ErrorIs(t, checker.CheckRevocation(ctx, path, pkiNow), context.DeadlineExceeded)
 		require.NoError(t, checker.CheckRevocation(t.Context(), path, pkiNow))
 		require.Len(t, source.calls, 2)
+		// Nor does it go without the list that there is.
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.NoError(t, checker.CheckRevocation(ctx, path, pkiNow.Add(2*time.Hour)))
+		require.Error(t, ctx.Err())
+		require.Len(t, source.calls, 3)
 	})
 }
 
@@ -438,6 +521,23 @@ func FuzzCRL(f *testing.F) {
 		require.False(t, listed && err == nil)
 		require.LessOrEqual(t, len(c.revoked), len(der))
 	})
+}
+
+func TestCRLScope(t *testing.T) {
+	good := idp(t, issuingDistributionPoint{Point: distributionPointName{FullName: []asn1.RawValue{
+		{Class: 2, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}}, uri(listA),
+	}}}).Value
+	s, err := parseScope(good)
+	require.NoError(t, err)
+	require.Equal(t, crlScope{urls: []string{listA}}, s)
+	for name, bad := range map[string][]byte{
+		"empty": nil, "something behind": append(bytes.Clone(good), 5, 0),
+		"no address":    idp(t, issuingDistributionPoint{Point: distributionPointName{FullName: []asn1.RawValue{{Class: 2, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}}}}}).Value,
+		"not of a name": idp(t, issuingDistributionPoint{Point: distributionPointName{FullName: []asn1.RawValue{{Class: 1, Tag: 6, Bytes: []byte(listA)}}}}).Value,
+	} {
+		_, err := parseScope(bad)
+		require.Error(t, err, name)
+	}
 }
 
 // FuzzCRLScope is about the one extension that is not left to crypto/x509.

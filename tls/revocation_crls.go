@@ -172,7 +172,7 @@ func (c *crlChecker) newest(ctx context.Context, s *crlSlot, issuer *x509.Certif
 		again = min(again, retryAfter)
 	}
 	// A clock that was set back makes everything old.
-	if !s.asked.IsZero() && !now.Before(s.asked) && now.Before(s.asked.Add(again)) {
+	if !now.Before(s.asked) && now.Before(s.asked.Add(again)) {
 		return s.list, s.failed
 	}
 	list, err := c.fetch(ctx, issuer, urls)
@@ -181,7 +181,7 @@ func (c *crlChecker) newest(ctx context.Context, s *crlSlot, issuer *x509.Certif
 	}
 	s.asked, s.failed = now, err
 	// Somebody in between may send an older list that is still valid.
-	if err == nil && (s.list == nil || !list.thisUpdate.Before(s.list.thisUpdate)) {
+	if err == nil && (s.list == nil || !list.thisUpdate.Before(s.list.thisUpdate) || now.Before(s.list.thisUpdate)) {
 		s.list = list
 	}
 	return s.list, err

@@ -60,6 +60,8 @@ func TestFirstToTell(t *testing.T) {
 		}, nil, []string{"a leaf staple", "a intermediate ", "b intermediate "}},
 		"the second knows better": {[]RevocationChecker{answers{name: "a", other: unknown}, answers{name: "b", other: revoked}}, []error{ErrRevoked},
 			[]string{"a leaf staple", "b leaf staple"}},
+		"the first says no": {[]RevocationChecker{answers{name: "a", other: revoked}, answers{name: "b"}}, []error{ErrRevoked},
+			[]string{"a leaf staple"}},
 		"an authority is revoked": {[]RevocationChecker{answers{name: "a", about: map[string]error{"leaf": unknown, "intermediate": revoked}}}, []error{ErrRevoked},
 			[]string{"a leaf staple", "a intermediate "}},
 		"nobody knows": {[]RevocationChecker{answers{name: "a", other: unknown}, nil, answers{name: "b", other: silent}}, []error{unknown, silent},

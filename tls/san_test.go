@@ -76,6 +76,7 @@ func TestEachName(t *testing.T) {
 		"XmppAddr, not UTF-8":      other(derXMPPAddr, tagUTF8, "im\xff.example"),
 		"SRV-ID, wrong string":     other(derDNSSRV, tagUTF8, "_xmpp-client.im.example"),
 		"SRV-ID, not ASCII":        other(derDNSSRV, tagIA5, "_xmpp-client.münchen.example"),
+		"DNS-ID, just not ASCII":   dnsName("a\x80"),
 		"DNS-ID, not ASCII":        dnsName("münchen.example"),
 		"address of another size":  appendDER(nil, 0x87, make([]byte, 5)),
 		"address with a mask":      appendDER(nil, 0x87, make([]byte, 8)),

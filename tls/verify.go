@@ -40,7 +40,7 @@ func (v *verifier) install(ctx context.Context, c *tls.Config, result **Presente
 	c.VerifyPeerCertificate = nil
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		p, err := v.judge(ctx, cs.PeerCertificates)
+		p, err := v.judge(WithStapledOCSP(ctx, cs.OCSPResponse), cs.PeerCertificates)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,6 @@ func (v *verifier) judge(ctx context.Context, chain []*x509.Certificate) (p *Pre
 		if r := recover(); r != nil {
 			p.Verdict |= stream.Unacceptable
 			err = p.refused(&stream.PanicError{Value: r, Stack: debug.Stack()})
-			p.Err = err
 		}
 	}()
 	if len(chain) == 0 {
@@ -123,7 +122,7 @@ func (v *verifier) inspect(ctx context.Context, chain []*x509.Certificate, now t
 // path is known to be good, the others do not matter; if none is, one that is
 // revoked outweighs those about which nothing can be found out.
 func (f *finding) checkRevocation(ctx context.Context, checker RevocationChecker, now time.Time) {
-	if checker == nil || len(f.chains) == 0 {
+	if checker == nil {
 		return
 	}
 	var good, unknown [][]*x509.Certificate

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,11 @@ type flow []item
 
 func (f *flow) add(d direction, xml []byte) {
 	*f = append(*f, item{d, string(xml)})
+}
+
+// has reports whether there is an item from d with text in it.
+func (f flow) has(d direction, text string) bool {
+	return slices.ContainsFunc(f, func(i item) bool { return i.direction == d && strings.Contains(i.xml, text) })
 }
 
 // recordFlow writes a flow to testdata when STANZAKIT_RECORD is set. The flows there are read by tests that need no peer.

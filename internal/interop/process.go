@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -42,9 +43,16 @@ type process struct {
 // start runs a program in dir until the test ends. Its output is logged when the test fails.
 func start(t testing.TB, dir, program string, args ...string) *process {
 	t.Helper()
+	return startWith(t, dir, nil, program, args...)
+}
+
+// startWith is start with variables, "name=value", in addition to those of the environment.
+func startWith(t testing.TB, dir string, variables []string, program string, args ...string) *process {
+	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), lifetime)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), variables...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	out, in := io.Pipe()

@@ -17,19 +17,28 @@ import (
 type ProsodyOptions struct {
 	// Domain is the one virtual host.
 	Domain string
-	// Certificates is a directory with cert.pem and key.pem for Domain.
+	// Certificates is a directory with cert.pem and key.pem for Domain, and ca.pem, the authority that clients' certificates are checked with.
 	Certificates string
 	// Accounts maps localparts to passwords.
 	Accounts map[string]string
 	// Hash is the hash of the stored keys, and so of the one SCRAM mechanism that is offered: "SHA-1", which is Prosody's default, or
 	// "SHA-256". Empty means "SHA-256".
 	Hash string
+	// Authentication is the module that knows who may log in, and so decides about the mechanisms: "internal_hashed", "internal_plain" (every
+	// hash at once), "anonymous", or one of the package prosody-modules: "ccert" (EXTERNAL), "oauthbearer". Empty means "internal_hashed".
+	Authentication string
+	// TokenService is where "oauthbearer" asks about tokens: a URL that has {{password}} where the token goes.
+	TokenService string
+	// SASL2 adds SASL 2, Bind 2 and FAST, from the package prosody-modules.
+	SASL2 bool
+	// AnnounceBindings adds an announcement of the types of channel binding (XEP-0440) to SASL2.
+	AnnounceBindings bool
 }
 
 // Prosody is a server that runs until the test ends.
 type Prosody struct {
-	// Addr is where it listens: an address of loopback.
-	Addr string
+	// Addr is where it listens: an address of loopback. At DirectAddr TLS begins with the first byte.
+	Addr, DirectAddr string
 	// Version is what it says about itself.
 	Version string
 
@@ -37,30 +46,63 @@ type Prosody struct {
 }
 
 // prosodyConfig is the whole configuration: one virtual host, internal storage, no server-to-server streams, nothing that asks the
-// network. Prosody refuses to run as root unless told that this is meant, and in a container there may be nobody else.
+// network. Prosody refuses to run as root unless told that this is meant, and in a container there may be nobody else. It checks the
+// certificates of clients as if they were servers', which those for clients only do not pass, unless told otherwise.
 const prosodyConfig = `
 run_as_root = true
 daemonize = false
 pidfile = %[1]q
 data_path = %[2]q
-certificates = %[3]q
+plugin_paths = { %[3]q }
+certificates = %[4]q
 log = { { levels = { min = "debug" }, to = "console" } }
 
 interfaces = { "127.0.0.1" }
-c2s_ports = { %[4]d }
-c2s_direct_tls_ports = {}
+c2s_ports = { %[5]d }
+c2s_direct_tls_ports = { %[16]d }
+c2s_direct_tls_ssl = { certificate = %[12]q, key = %[13]q }
 legacy_ssl_ports = {}
 
-authentication = "internal_hashed"
-password_hash = %[5]q
+authentication = %[6]q
+password_hash = %[7]q
 storage = "internal"
+oauth_client_id = "interop"
+oauth_client_secret = "interop"
+oauth_url = %[8]q
+interop_announce_channel_binding = %[9]t
 
-modules_enabled = { "roster", "saslauth", "tls", "disco", "ping" }
+modules_enabled = { "roster", "saslauth", "tls", "disco", "ping", %[10]s }
 modules_disabled = { "s2s", "s2s_auth_certs" }
 
-VirtualHost %[6]q
-	ssl = { certificate = %[7]q, key = %[8]q }
+VirtualHost %[11]q
+	ssl = { certificate = %[12]q, key = %[13]q, cafile = %[14]q, verify = { %[15]q }, verifyext = { lsec_ignore_purpose = false } }
 `
+
+// prosodyModules are the places where the package prosody-modules puts its modules.
+var prosodyModules = []string{"/usr/lib/prosody/modules", "/usr/local/lib/prosody/modules"}
+
+// modules returns the modules that the options ask for beyond those of Prosody itself.
+func (o *ProsodyOptions) modules() []string {
+	var names []string
+	switch o.Authentication {
+	case "ccert":
+		names = append(names, "auth_ccert")
+	case "oauthbearer":
+		names = append(names, "auth_oauthbearer", "sasl_oauthbearer")
+	}
+	if o.SASL2 {
+		names = append(names, "sasl2", "sasl2_bind2", "sasl2_fast")
+	}
+	return names
+}
+
+// hasProsodyModule reports whether a module of prosody-modules is installed.
+func hasProsodyModule(name string) bool {
+	return slices.ContainsFunc(prosodyModules, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "mod_"+name, "mod_"+name+".lua"))
+		return err == nil
+	})
+}
 
 // StartProsody starts the prosody on the PATH and waits until it listens. It calls Missing if there is none.
 func StartProsody(t testing.TB, o ProsodyOptions) *Prosody {
@@ -69,12 +111,20 @@ func StartProsody(t testing.TB, o ProsodyOptions) *Prosody {
 	if err != nil {
 		Missing(t, "Prosody is not installed: %v", err)
 	}
+	for _, name := range o.modules() {
+		if !hasProsodyModule(name) {
+			Missing(t, "the package prosody-modules is not installed: no mod_%s", name)
+		}
+	}
 	if o.Hash == "" {
 		o.Hash = "SHA-256"
 	}
+	if o.Authentication == "" {
+		o.Authentication = "internal_hashed"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	// The port is found by asking for a free one and giving it back, so somebody else may take it meanwhile.
+	// The ports are found by asking for free ones and giving them back, so somebody else may take one meanwhile.
 	const attempts = 3
 	for range attempts {
 		p, err := startProsody(ctx, t, program, o)
@@ -94,13 +144,31 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
+	plugins, err := filepath.Abs(filepath.Join("testdata", "prosody"))
+	if err != nil {
+		return nil, err
+	}
+	var modules strings.Builder
+	for _, name := range o.modules() {
+		if !strings.HasPrefix(name, "auth_") { // the one that is named in authentication is loaded because of that
+			fmt.Fprintf(&modules, "%q; ", name)
+		}
+	}
+	if o.SASL2 {
+		modules.WriteString(`"interop"`)
+	}
+	verify := "none"
+	if o.Authentication == "ccert" {
+		verify = "peer"
+	}
 	config := filepath.Join(dir, "prosody.cfg.lua")
-	text := fmt.Sprintf(prosodyConfig, filepath.Join(dir, "prosody.pid"), data, o.Certificates, port, o.Hash, o.Domain,
-		filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"))
+	text := fmt.Sprintf(prosodyConfig, filepath.Join(dir, "prosody.pid"), data, plugins, o.Certificates, ports[0], o.Authentication, o.Hash,
+		o.TokenService, o.AnnounceBindings, modules.String(), o.Domain,
+		filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"), filepath.Join(o.Certificates, "ca.pem"), verify, ports[1])
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -112,22 +180,24 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 		}
 	}
 	p := &Prosody{
-		Addr:    fmt.Sprintf("127.0.0.1:%d", port),
-		process: start(t, dir, program, "--config", config, "-F"),
+		Addr:       fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		DirectAddr: fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		process:    start(t, dir, program, "--config", config, "-F"),
 	}
-	line, _, err := p.process.wait(ctx, 0, func(line string) bool {
-		if _, version, found := strings.Cut(line, "Prosody version "); found {
-			p.Version = version
+	for service, port := range map[string]int{"c2s": ports[0], "c2s_direct_tls": ports[1]} {
+		line, _, err := p.process.wait(ctx, 0, func(line string) bool {
+			if _, version, found := strings.Cut(line, "Prosody version "); found {
+				p.Version = version
+			}
+			return strings.Contains(line, "Activated service '"+service+"' on ")
+		})
+		if err == nil && !strings.Contains(line, fmt.Sprintf("]:%d", port)) {
+			err = fmt.Errorf("port %d: %s", port, line)
 		}
-		return strings.Contains(line, "Activated service 'c2s' on ")
-	})
-	if err != nil {
-		p.process.end()
-		return nil, err
-	}
-	if !strings.Contains(line, fmt.Sprintf("]:%d", port)) {
-		p.process.end()
-		return nil, fmt.Errorf("port %d: %s", port, line)
+		if err != nil {
+			p.process.end()
+			return nil, err
+		}
 	}
 	return p, nil
 }
@@ -154,12 +224,16 @@ func containsAll(s string, parts []string) bool {
 	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(s, part) })
 }
 
-// freePort returns a port of loopback that nobody used just now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePorts returns n ports of loopback that nobody used just now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return ports, nil
 }

@@ -3,11 +3,8 @@ package interop_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/xml"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,102 +15,34 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
 	"stanzakit.dev/xmpp/stanza"
-	"stanzakit.dev/xmpp/stream"
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
-const (
-	prosodyDomain = "prosody.example"
-	// password has characters that SCRAM and XML escape, and one that is not ASCII.
-	password = "p,a=s&s<wörd"
-)
+const prosodyDomain = "prosody.example"
 
 // prosody is a running Prosody with the accounts alice and bob.
 type prosody struct {
 	*interop.Prosody
-	roots *x509.CertPool
+	foreignServer
 }
 
 func startProsody(t *testing.T, hash string) *prosody {
 	t.Helper()
+	return startProsodyWith(t, interop.ProsodyOptions{Hash: hash})
+}
+
+func startProsodyWith(t *testing.T, o interop.ProsodyOptions) *prosody {
+	t.Helper()
 	ca, err := xtls.NewDevCA()
 	require.NoError(t, err)
-	certificates := t.TempDir()
-	require.NoError(t, ca.WriteFiles(certificates, prosodyDomain))
-	return &prosody{
-		Prosody: interop.StartProsody(t, interop.ProsodyOptions{
-			Domain:       prosodyDomain,
-			Certificates: certificates,
-			Accounts:     map[string]string{"alice": password, "bob": password},
-			Hash:         hash,
-		}),
-		roots: ca.Pool(),
+	o.Domain, o.Certificates = prosodyDomain, t.TempDir()
+	require.NoError(t, ca.WriteFiles(o.Certificates, prosodyDomain))
+	switch o.Authentication {
+	case "", "internal_hashed", "internal_plain":
+		o.Accounts = map[string]string{"alice": password, "bob": password}
 	}
-}
-
-// client returns a client for an account of p that uses one version of TLS, and what will be known about its stream.
-func (p *prosody) client(local string, version uint16) (*xmpp.Client, *witness) {
-	w := &witness{}
-	return &xmpp.Client{
-		JID:      jid.MustParse(local + "@" + prosodyDomain),
-		Password: password,
-		Addr:     p.Addr,
-		TLS:      &xtls.ClientOptions{RootCAs: p.roots, Config: &tls.Config{MinVersion: version, MaxVersion: version}},
-		Timeout:  10 * time.Second,
-		Trace:    w.trace(),
-	}, w
-}
-
-// connect logs local in and closes the stream in good order when the test ends.
-func (p *prosody) connect(t *testing.T, local string, version uint16) (*stanza.Conn, *witness) {
-	t.Helper()
-	client, w := p.client(local, version)
-	conn, err := client.Connect(bounded(t))
-	require.NoError(t, err)
-	t.Cleanup(func() { closeInOrder(t, conn) })
-	return conn, w
-}
-
-func closeInOrder(t *testing.T, conn *stanza.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	require.NoError(t, conn.Close(ctx))
-	require.ErrorIs(t, conn.Err(), net.ErrClosed)
-}
-
-// bounded returns a context for what should take no time at all.
-func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// witness is what the trace of one stream tells.
-type witness struct {
-	mu        sync.Mutex
-	security  stream.Security
-	mechanism string
-	flow      flow
-}
-
-func (w *witness) trace() *stream.Trace {
-	locked := func(f func()) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		f()
-	}
-	return &stream.Trace{
-		Secured:       func(s stream.Security) { locked(func() { w.security = s }) },
-		Authenticated: func(_ jid.JID, mechanism string) { locked(func() { w.mechanism = mechanism }) },
-		XMLSent:       func(b []byte) { locked(func() { w.flow.add(sent, b) }) },
-		XMLReceived:   func(b []byte) { locked(func() { w.flow.add(received, b) }) },
-	}
-}
-
-func (w *witness) seen() (stream.Security, string, flow) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.security, w.mechanism, append(flow(nil), w.flow...)
+	p := interop.StartProsody(t, o)
+	return &prosody{Prosody: p, foreignServer: foreignServer{addr: p.Addr, direct: p.DirectAddr, domain: prosodyDomain, ca: ca, roots: ca.Pool()}}
 }
 
 // TestProsodyLogin: STARTTLS, SCRAM and binding with a stock server (RFC 6120 §5 to §7).
@@ -286,15 +215,15 @@ func TestProsodyWrongAuthority(t *testing.T) {
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		change func(*xmpp.Client)
-		reason xtls.Reason
+		reason error
 	}{
-		"authority": {func(c *xmpp.Client) { c.TLS.RootCAs = other.Pool() }, xtls.UntrustedIssuer},
+		"authority": {func(c *xmpp.Client) { c.TLS.RootCAs = other.Pool() }, xtls.ErrUntrusted},
 		"the system's authorities": {func(c *xmpp.Client) {
 			c.TLS.RootCAs = nil // the DevCA is not among them
-		}, xtls.UntrustedIssuer},
+		}, xtls.ErrUntrusted},
 		"time": {func(c *xmpp.Client) {
 			c.TLS.Config.Time = func() time.Time { return time.Now().AddDate(1, 0, 0) }
-		}, xtls.OutsideValidity},
+		}, xtls.ErrExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := bounded(t)

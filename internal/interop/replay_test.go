@@ -53,17 +53,17 @@ type replay struct {
 func newReplay(t *testing.T, f flow) *replay {
 	ca, err := xtls.NewDevCA()
 	require.NoError(t, err)
-	certificate, err := ca.Issue(prosodyDomain)
-	require.NoError(t, err)
 	r := &replay{
 		flow: f,
 		ca:   ca,
 		sent: make(chan string, len(f)+1),
 		said: make(chan flow, 1),
 		fail: make(chan error, 1),
-		tls:  &tls.Config{Certificates: []tls.Certificate{certificate}},
 		done: bounded(t),
 	}
+	certificate, err := ca.Issue(r.attribute(t, "<stream:stream ", "to"))
+	require.NoError(t, err)
+	r.tls = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	r.conn, r.end = memconn.Pipe()
 	return r
 }
@@ -72,7 +72,7 @@ func (r *replay) run(t *testing.T) {
 	mechanism := r.attribute(t, "<auth ", "mechanism")
 	version := uint16(tls.VersionTLS13)
 	if strings.HasSuffix(mechanism, "-PLUS") {
-		version = tls.VersionTLS12 // where Prosody 0.12 has channel binding
+		version = tls.VersionTLS12 // where these peers have channel binding
 	}
 	r.tls.MinVersion, r.tls.MaxVersion = version, version
 	// Owner: this test. Stops at the end of the flow or with the test's context. Joined through r.fail.

@@ -2,8 +2,6 @@ package interop
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -55,6 +53,8 @@ type SlixmppOptions struct {
 	Addr     net.Addr
 	CA       string // a file with the authority to trust
 	TLS      string // the one version of TLS to use, "1.2" or "1.3"
+	// Certificate is a directory with cert.pem and key.pem, the client's own. Empty: it has none.
+	Certificate string
 }
 
 // SlixmppEvent is one thing that happened to the client. Which fields are set depends on Event.
@@ -82,10 +82,7 @@ type SlixmppEvent struct {
 }
 
 // SlixmppClient is a client that runs until the test ends, for one goroutine at a time.
-type SlixmppClient struct {
-	process *process
-	next    int
-}
+type SlixmppClient struct{ dialogue }
 
 // Start starts a client and tells it to log in.
 func (s Slixmpp) Start(t testing.TB, o SlixmppOptions) *SlixmppClient {
@@ -98,37 +95,16 @@ func (s Slixmpp) Start(t testing.TB, o SlixmppOptions) *SlixmppClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &SlixmppClient{process: start(t, t.TempDir(), s.Python, script,
-		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS)}
+	c := &SlixmppClient{dialogue{name: "slixmpp", process: start(t, t.TempDir(), s.Python, script,
+		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS, "--certificate", o.Certificate)}}
 	if _, err := io.WriteString(c.process.stdin, o.Password+"\n"); err != nil {
 		t.Fatalf("slixmpp: %v", err)
 	}
 	return c
 }
 
-// Send tells the client to send a chat message.
-func (c *SlixmppClient) Send(to, body string) error {
-	line, err := json.Marshal(map[string]string{"to": to, "body": body})
-	if err != nil {
-		return err
-	}
-	_, err = c.process.stdin.Write(append(line, '\n'))
-	return err
-}
-
-// Close tells the client to end its session; a disconnected event follows.
-func (c *SlixmppClient) Close() error { return c.process.stdin.Close() }
-
 // Next returns the next event.
 func (c *SlixmppClient) Next(ctx context.Context) (*SlixmppEvent, error) {
-	line, next, err := c.process.wait(ctx, c.next, func(line string) bool { return strings.HasPrefix(line, "{") })
-	c.next = next
-	if err != nil {
-		return nil, fmt.Errorf("waiting for slixmpp: %w", err)
-	}
 	e := new(SlixmppEvent)
-	if err := json.Unmarshal([]byte(line), e); err != nil {
-		return nil, fmt.Errorf("slixmpp: %q: %w", line, err)
-	}
-	return e, nil
+	return e, c.hear(ctx, e)
 }

@@ -42,7 +42,8 @@ func (o *ClientOptions) inline() stream.Inline {
 
 // request2 implements stream.Inline.Request (XEP-0386 §4).
 func (o *ClientOptions) request2(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
-	if offer.Name() != bind2Name {
+	if offer.Name() != bind2Name || o.wanted(n) != "" {
+		// With Bind 2 the server chooses. Whoever wants a certain resource gets it by RFC 6120 §7, or not at all.
 		return nil
 	}
 	w.Start(bind2Name)

@@ -127,7 +127,7 @@ func negotiateTraced(
 	cc, sc := make(chan result, 1), make(chan result, 1)
 	go func() { // ends with the connection
 		s, err := stream.Initiate(tb.Context(), a, &stream.InitiateOptions{
-			Profile: profile, To: domain, From: balcony, Features: append([]stream.Feature{inline(agent), bind.Client(co)}, more...), Trace: ct,
+			Profile: profile, To: domain, From: account, Features: append([]stream.Feature{inline(agent), bind.Client(co)}, more...), Trace: ct,
 		})
 		cc <- result{s, err}
 	}()
@@ -316,14 +316,22 @@ func TestBind2Refused(t *testing.T) {
 	})
 }
 
-// A server that knows Bind 2 only by name, or not at all, gets the binding of RFC 6120.
-func TestBind2NotOffered(t *testing.T) {
-	server := bind.Server(&bind.ServerOptions{Bind: granting})
-	server.Inline = nil
-	client, srv := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: "bot"}, server)
-	require.NoError(t, client.err)
-	require.NoError(t, srv.err)
-	require.Equal(t, "balcony", client.session.LocalAddr().Resource())
+// Where the server has no Bind 2, or the client wants a certain resource, the binding of RFC 6120 follows.
+func TestBind2NotUsed(t *testing.T) {
+	t.Run("not offered", func(t *testing.T) {
+		server := bind.Server(&bind.ServerOptions{Bind: granting})
+		server.Inline = nil
+		client, srv := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: "bot"}, server)
+		require.NoError(t, client.err)
+		require.NoError(t, srv.err)
+		require.NotContains(t, client.session.LocalAddr().Resource(), "bot")
+	})
+	t.Run("a resource is wanted", func(t *testing.T) {
+		client, srv := negotiate2(t, stream.UserAgent{}, &bind.ClientOptions{Tag: "bot", Resource: "balcony"}, bind.Server(&bind.ServerOptions{Bind: granting}))
+		require.NoError(t, client.err)
+		require.NoError(t, srv.err)
+		require.Equal(t, "balcony", client.session.LocalAddr().Resource())
+	})
 }
 
 // What a server answers is checked.
@@ -346,7 +354,7 @@ func TestBind2Answers(t *testing.T) {
 			cc := make(chan result, 1)
 			go func() { // ends with the connection
 				s, err := stream.Initiate(t.Context(), a, &stream.InitiateOptions{
-					Profile: profile, To: domain, From: balcony, Features: []stream.Feature{inline(stream.UserAgent{}), bind.Client(nil)},
+					Profile: profile, To: domain, From: account, Features: []stream.Feature{inline(stream.UserAgent{}), bind.Client(nil)},
 				})
 				cc <- result{s, err}
 			}()

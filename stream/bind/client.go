@@ -25,8 +25,8 @@ type ClientOptions struct {
 
 	// Tag is a short name for the client's software, "AwesomeBot", that becomes part of the resource
 	// when the server binds by Bind 2 (XEP-0386), and can then be seen by others: nothing private, no
-	// host names. With Bind 2 the rest of the resource is the server's choice, and Resource is not asked
-	// for. Empty means no tag.
+	// host names. The rest of the resource is the server's choice then; so Bind 2 is not used when there
+	// is a resource to ask for. Empty means no tag.
 	Tag string
 }
 
@@ -53,10 +53,7 @@ func Client(opts *ClientOptions) stream.Feature {
 
 // initiate implements stream.Feature.Initiate.
 func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
-	resource := o.Resource
-	if resource == "" {
-		resource = n.Wanted().Resource()
-	}
+	resource := o.wanted(n)
 	if resource != "" {
 		// What cannot be a resource is the caller's mistake, and not one to bother the server with.
 		if _, err := n.Domain().WithResource(resource); err != nil {
@@ -81,6 +78,14 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *
 	}
 	// RFC 6120 §7.3.2: no restart.
 	return stream.Outcome{Reached: stream.Bound}, nil
+}
+
+// wanted returns the resource to ask for, or "".
+func (o *ClientOptions) wanted(n *stream.Negotiation) string {
+	if o.Resource != "" {
+		return o.Resource
+	}
+	return n.Wanted().Resource()
 }
 
 // writeRequest writes the request (RFC 6120 §7.6.1, §7.7.1).

@@ -45,7 +45,7 @@ func parseDocument(body []byte) (*document, error) {
 	fail := func(why string) (*document, error) { return nil, fmt.Errorf("%w: %s", ErrDocument, why) }
 	// A map, because a struct would take members whose names differ in case.
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+	if json.Unmarshal(body, &members) != nil {
 		return fail("no JSON object")
 	}
 	d := new(document)
@@ -78,9 +78,7 @@ func parseDocument(body []byte) (*document, error) {
 		return fail("no fingerprints")
 	}
 	for _, descriptor := range descriptors {
-		if f := parseFingerprint(descriptor); len(f) > 0 {
-			d.fingerprints = append(d.fingerprints, f)
-		}
+		d.fingerprints = append(d.fingerprints, parseFingerprint(descriptor))
 	}
 	return d, nil
 }
@@ -106,7 +104,7 @@ func parseExpires(raw json.RawMessage) (time.Duration, error) {
 // be read makes all of the descriptor worthless: it matches no certificate.
 func parseFingerprint(descriptor map[string]json.RawMessage) fingerprint {
 	f := fingerprint{}
-	for name, hash := range hashes {
+	for name := range hashes {
 		raw, ok := descriptor[name]
 		if !ok {
 			continue
@@ -117,7 +115,7 @@ func parseFingerprint(descriptor map[string]json.RawMessage) fingerprint {
 		}
 		// The examples of RFC 7711 §3.1 leave out the padding in one place.
 		value, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
-		if err != nil || len(value) != len(hash(nil)) {
+		if err != nil {
 			return nil
 		}
 		f[name] = value
@@ -148,7 +146,7 @@ func (d *document) matches(der []byte) bool {
 // httpsURL parses an absolute URL, for HTTPS and without a password in it.
 func httpsURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Opaque != "" {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		return nil, errNotHTTPS
 	}
 	u.Fragment, u.RawFragment = "", ""

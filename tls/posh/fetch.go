@@ -84,15 +84,8 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, redirects *int) (*documen
 // once makes one request. Redirects are not for the transport to follow: it
 // might go by way of plain HTTP, in between, where nobody would see it.
 func (f *fetcher) once(ctx context.Context, u *url.URL) (body []byte, next *url.URL, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	if req.URL.Scheme != "https" || req.URL.Host != u.Host {
-		return nil, nil, errNotHTTPS
-	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := f.transport.RoundTrip(req)
+	req := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{"Accept": {"application/json"}}}
+	resp, err := f.transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,7 +102,7 @@ func (f *fetcher) once(ctx context.Context, u *url.URL) (body []byte, next *url.
 	case http.StatusNotFound, http.StatusGone:
 		return nil, nil, ErrNoDocument
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if resp.StatusCode/100 != 2 {
 		return nil, nil, fmt.Errorf("posh: HTTP status %d", resp.StatusCode)
 	}
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))

@@ -28,9 +28,12 @@ def report(event, **facts):
 
 
 class Peer(slixmpp.ClientXMPP):
-    def __init__(self, jid, password, ca, tls):
+    def __init__(self, jid, password, ca, certificate, tls):
         super().__init__(jid, password)
         self.ca_certs = ca
+        if certificate:
+            self.certfile = certificate + "/cert.pem"
+            self.keyfile = certificate + "/key.pem"
         self.ssl_context.minimum_version = tls
         self.ssl_context.maximum_version = tls
         self.over = asyncio.Event()
@@ -83,6 +86,7 @@ async def main():
     args.add_argument("--host", required=True)
     args.add_argument("--port", required=True, type=int)
     args.add_argument("--ca", required=True)
+    args.add_argument("--certificate", help="a directory with cert.pem and key.pem")
     args.add_argument("--tls", required=True, choices=VERSIONS)
     args = args.parse_args()
 
@@ -102,7 +106,7 @@ async def main():
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
     password = (await lines.readline()).decode().rstrip("\n")
-    peer = Peer(args.jid, password, args.ca, VERSIONS[args.tls])
+    peer = Peer(args.jid, password, args.ca, args.certificate, VERSIONS[args.tls])
     if slixmpp.__version_info__ < (1, 9, 0):
         peer.connect((args.host, args.port))
     else:

@@ -1,0 +1,17 @@
+module stanzakit.dev/xmpp/adapters/ocsp
+
+go 1.26.6
+
+require (
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/crypto v0.58.0
+	stanzakit.dev/xmpp v0.0.0
+)
+
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace stanzakit.dev/xmpp => ../..
