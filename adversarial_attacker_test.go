@@ -233,7 +233,7 @@ func TestAttackerReplays(t *testing.T) {
 			a.t.Error(err)
 			return
 		}
-		a.opening(withoutBinding)
+		a.opening(same)
 		for _, answer := range []string{"</challenge>", "</success>"} {
 			out := a.client.until("</auth>", "</authenticate>", "</response>")
 			said = append(said, out)
@@ -266,5 +266,5 @@ func TestAttackerReplays(t *testing.T) {
 	})
 	require.Error(t, connectThrough(t, victim(t, s, replay.addr())))
 	replay.over()
-	require.Contains(t, answer, "<not-authorized/>", fmt.Sprintf("the server answered %q", answer))
+	require.Contains(t, answer, "<not-authorized", fmt.Sprintf("the server answered %q", answer))
 }

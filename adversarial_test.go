@@ -15,6 +15,7 @@ func TestAdversarial(t *testing.T) {
 		"L13": adversarialL13,
 		"T14": adversarialT14,
 		"T16": adversarialT16,
+		"L14": adversarialL14,
 		"L07": adversarialL07,
 		"G01": adversarialG01,
 		"X28": adversarialX28,

@@ -19,17 +19,24 @@ import (
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
-// Client connects an account to its server. JID and a password are required;
-// the zero value of everything else is a default that is safe. Set the fields
-// before the first call of Connect; a Client is safe for concurrent use after
-// that, and each call makes a connection of its own.
+// Client connects an account to its server. JID and something to log in with,
+// a password most of the time, are required; the zero value of everything else
+// is a default that is safe. Set the fields before the first call of Connect; a
+// Client is safe for concurrent use after that, and each call makes a connection
+// of its own.
 type Client struct {
 	// JID is the account. Its resource, if any, is asked for; the server may
 	// give another one (RFC 6120 §7.7), see LocalAddr of the connection.
 	JID jid.JID
 
+	// Tag is a short name for the program that becomes part of the resource,
+	// where the server supports that and JID has none of its own; others can see
+	// it. See bind.ClientOptions.
+	Tag string
+
 	// Password is the account's password. Empty means that Auth says where to get
-	// it or how to do without. Printing or logging a Client shows it.
+	// it or how to do without, or that TLS has a certificate for SASL EXTERNAL.
+	// Format and LogValue do not show it.
 	Password string
 
 	// Addr is a host and port to connect to instead of what the DNS says about
@@ -77,7 +84,8 @@ type Client struct {
 	// bounded by the context and by the Timeout of Dial, one minute unless set.
 	Timeout time.Duration
 
-	// Trace observes the stream; nil observes nothing.
+	// Trace observes the stream; nil observes nothing. With DirectTLS it hears
+	// nothing until there is TLS, except that it is Closed if that fails.
 	Trace *stream.Trace
 
 	// InsecureWithoutTLS connects without TLS, also where the server offers
@@ -150,6 +158,9 @@ func (c *Client) connect(ctx context.Context, nc net.Conn, t *xtls.ClientOptions
 		secured, sec, err := xtls.ClientHandshake(bounded, nc, o.To, t)
 		cancel()
 		if err != nil {
+			if c.Trace != nil && c.Trace.Closed != nil {
+				c.Trace.Closed(err)
+			}
 			return nil, err
 		}
 		nc, o.Security = secured, &sec
@@ -174,15 +185,25 @@ func (c *Client) check() error {
 	if c.DirectTLS && c.InsecureWithoutTLS {
 		return fmt.Errorf("%w: DirectTLS and InsecureWithoutTLS", ErrClient)
 	}
-	if c.Password != "" {
-		return nil
-	}
-	// Mechanisms of the program's own may need none.
-	a := c.Auth
-	if a == nil || a.Password == "" && a.GetPassword == nil && a.Cache == nil && a.Mechanisms == nil {
-		return fmt.Errorf("%w: no password for %s", ErrClient, c.JID.Bare())
+	if c.Password == "" && !c.hasOtherCredential() {
+		return fmt.Errorf("%w: no password for %s, nor anything else to log in with", ErrClient, c.JID.Bare())
 	}
 	return nil
+}
+
+// hasOtherCredential reports whether there may be something to log in with
+// beside Password.
+func (c *Client) hasOtherCredential() bool {
+	// Mechanisms of the program's own may need nothing.
+	if a := c.Auth; a != nil && (a.Password != "" || a.GetPassword != nil || a.Token != "" || a.GetToken != nil ||
+		a.Cache != nil || a.Mechanisms != nil) {
+		return true
+	}
+	t := c.TLS
+	if t == nil {
+		return false
+	}
+	return len(t.Certificates) > 0 || t.Config != nil && (len(t.Config.Certificates) > 0 || t.Config.GetClientCertificate != nil)
 }
 
 // tlsOptions puts together what TLS needs, of either kind.
@@ -222,8 +243,9 @@ func (c *Client) options(t *xtls.ClientOptions) *stream.InitiateOptions {
 		o.Features = append(o.Features, xtls.StartTLSClient(t))
 	}
 	o.Features = append(o.Features,
+		auth.SASL2Client(&a), // where the server has it
 		auth.Client(&a),
-		bind.Client(&bind.ClientOptions{Resource: c.JID.Resource()}),
+		bind.Client(&bind.ClientOptions{Resource: c.JID.Resource(), Tag: c.Tag}),
 	)
 	o.Features = append(o.Features, c.Features...)
 	return o

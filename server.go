@@ -43,7 +43,8 @@ type Server struct {
 
 	// Auth adjusts authentication; nil means the defaults of
 	// auth.ServerOptions. Its Store and StoreFor are set by the server, from
-	// Accounts.
+	// Accounts. Where its Address is nil, that is the address of the connection,
+	// or none if it is a loopback address: who comes from there may be a proxy.
 	Auth *auth.ServerOptions
 
 	// Handler gets stanzas that are addressed to the server itself or to the
@@ -84,8 +85,9 @@ type Server struct {
 	// Trace returns hooks for a new connection, or nil. It may be nil itself.
 	Trace func(net.Conn) *stream.Trace
 
-	// Logger gets one record for each session and each handler that failed. Nil
-	// means slog.Default. Neither addresses of the network nor secrets are logged.
+	// Logger gets one record for each session and each handler that failed, and
+	// one a second at most for connections that are turned away. Nil means
+	// slog.Default. Neither addresses of the network nor secrets are logged.
 	Logger *slog.Logger
 
 	// InsecureAllowPlaintext lets clients authenticate and talk without TLS, for
@@ -99,6 +101,7 @@ type Server struct {
 	resources resources
 	requests  requests
 	admitter  admitter
+	refusals  refusals
 
 	mu        sync.Mutex
 	closing   bool
@@ -153,6 +156,12 @@ func (s *Server) init() error {
 		}
 		a.Store = nil
 		a.StoreFor = func(domain jid.JID) sasl.KeyStore { return domainStore{s.Accounts, domain} }
+		if a.Address == nil {
+			a.Address = loginAddr
+		}
+		if a.Attempts == nil {
+			a.Attempts = auth.NewAttempts(nil) // one for both profiles of SASL
+		}
 		a.InsecureWithoutTLS = a.InsecureWithoutTLS || s.InsecureAllowPlaintext
 		// Rather learn of a mistake now than from every client.
 		if err := s.checkParts(&a); err != nil {
@@ -163,6 +172,7 @@ func (s *Server) init() error {
 			s.features = append(s.features, s.startTLS())
 		}
 		s.features = append(s.features,
+			auth.SASL2Server(&a), // preferred by clients that have it
 			auth.Server(&a),
 			bind.Server(&bind.ServerOptions{Bind: s.bind, OfferSession: true}),
 		)
@@ -185,7 +195,7 @@ func (s *Server) checkParts(a *auth.ServerOptions) error {
 	if _, err := stream.ParseElement([]byte("<limits/>"), s.Limits); err != nil {
 		return err
 	}
-	return nil
+	return s.Rates.check()
 }
 
 // startTLS returns STARTTLS as this server offers it.
@@ -286,7 +296,7 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 	c, err := s.enter(ctx, nc)
 	if err != nil {
 		nc.Close()
-		s.logger().Warn("connection refused", "error", err)
+		s.logRefusal(err)
 		return
 	}
 	c.directTLS = directTLS
@@ -294,7 +304,11 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 	// bring about. Joined through c.done.
 	go func() {
 		defer s.leave(c)
-		if err := c.serve(ctx); err != nil && !s.isClosing() {
+		switch err := c.serve(ctx); {
+		case err == nil, s.isClosing():
+		case c.refused:
+			s.logRefusal(err)
+		default:
 			s.logFailure("session ended", err)
 		}
 	}()

@@ -92,9 +92,9 @@ func TestEchobotFails(t *testing.T) {
 		"no address":          {nil, "jid"},
 		"no password":         {[]string{"-jid", account}, "password"},
 		"no such file":        {[]string{"-jid", account, "-password", "x", "-ca", "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
-		"unknown authority":   {[]string{"-jid", account, "-password", "secret", "-server", server.Addr}, "untrusted issuer"},
+		"unknown authority":   {[]string{"-jid", account, "-password", "secret", "-server", server.Addr}, "unknown authority"},
 		"not an address":      {[]string{"-jid", "@", "-password", "x"}, "jid"},
-		"nothing in the file": {[]string{"-jid", account, "-password", "x", "-server", server.Addr, "-ca", os.DevNull}, "untrusted issuer"},
+		"nothing in the file": {[]string{"-jid", account, "-password", "x", "-server", server.Addr, "-ca", os.DevNull}, "unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, stderr := program(t, []string{"XMPP_JID=", "XMPP_PASSWORD="}, c.args...)

@@ -19,9 +19,17 @@ type proof struct{ test, pkg string }
 // proofs reads the last column of the tables of SECURITY.md: lists of tests, "in"
 // one package or more, separated by semicolons.
 func proofs(text string) (found []proof, bad []string) {
+	inside := false // a table of promises
 	for line := range strings.Lines(text) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
-		if !strings.HasPrefix(line, "| ") || len(cells) != 3 || strings.TrimSpace(cells[2]) == "proved by" {
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			inside = false
+			continue
+		case strings.TrimSpace(cells[len(cells)-1]) == "proved by":
+			inside = true
+			continue
+		case !inside || len(cells) != 3 || strings.HasPrefix(line, "|---"):
 			continue
 		}
 		for group := range strings.SplitSeq(cells[2], ";") {
@@ -89,7 +97,7 @@ func TestRulesSecurityItself(t *testing.T) {
 	found, bad := proofs("| promise | how | proved by |\n|---|---|---|\n" + row)
 	require.Empty(t, bad)
 	require.Equal(t, "[{T01 tls} {X01 tls} {X03 tls} {T01 stream/auth} {X01 stream/auth} {X03 stream/auth} {TestThat xmpp}]", fmt.Sprint(found))
-	_, bad = proofs("| a promise | how | somewhere |\n")
+	_, bad = proofs("| promise | how | proved by |\n|---|---|---|\n| a promise | how | somewhere |\n\n| another | table | altogether |\n")
 	require.Equal(t, []string{"somewhere "}, bad)
 	require.True(t, proof{"T01", "tls"}.exists(`{"T01", f}`))
 	require.False(t, proof{"T01", "tls"}.exists(`T01`))
