@@ -196,7 +196,7 @@ func (c *Client) check() error {
 func (c *Client) hasOtherCredential() bool {
 	// Mechanisms of the program's own may need nothing.
 	if a := c.Auth; a != nil && (a.Password != "" || a.GetPassword != nil || a.Token != "" || a.GetToken != nil ||
-		a.Cache != nil || a.Mechanisms != nil) {
+		a.Cache != nil || a.Credentials != nil || a.Mechanisms != nil) {
 		return true
 	}
 	t := c.TLS

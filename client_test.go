@@ -2,6 +2,7 @@ package xmpp_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -409,4 +410,37 @@ func TestClientDoesNotPrintItsPassword(t *testing.T) {
 		require.NotContains(t, s, "hunter2")
 	}
 	require.Contains(t, fmt.Sprint(c), "juliet@im.example")
+}
+
+// A password is not the only thing to log in with.
+func TestClientWithoutPassword(t *testing.T) {
+	account := address("juliet@xmpp.test")
+	for name, c := range map[string]*xmpp.Client{
+		"token":            {JID: account, Auth: &auth.ClientOptions{Token: "t"}},
+		"token on request": {JID: account, Auth: &auth.ClientOptions{GetToken: func(context.Context) (string, error) { return "t", nil }}},
+		"certificate":      {JID: account, TLS: &xtls.ClientOptions{Certificates: []tls.Certificate{{}}}},
+		"certificate on request": {JID: account, TLS: &xtls.ClientOptions{Config: &tls.Config{
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return new(tls.Certificate), nil },
+		}}},
+		"certificate of the configuration": {JID: account, TLS: &xtls.ClientOptions{Config: &tls.Config{Certificates: []tls.Certificate{{}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := xmpptest.Pipe()
+			far.Close()
+			_, err := c.ConnectOn(t.Context(), near)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, xmpp.ErrClient, "it was tried")
+		})
+	}
+	for name, c := range map[string]*xmpp.Client{
+		"nothing":              {JID: account},
+		"options with nothing": {JID: account, Auth: &auth.ClientOptions{}, TLS: &xtls.ClientOptions{Config: &tls.Config{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := xmpptest.Pipe()
+			defer far.Close()
+			_, err := c.ConnectOn(t.Context(), near)
+			require.ErrorIs(t, err, xmpp.ErrClient)
+		})
+	}
 }

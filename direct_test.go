@@ -348,3 +348,23 @@ func TestDirectTLSConfiguration(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// Trace.Closed runs whatever ends a connection, on a client as on a server.
+func TestDirectTLSFailureIsTraced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		near, far := xmpptest.Pipe()
+		far.Close()
+		var closed []error
+		c := &xmpp.Client{JID: address("juliet@xmpp.test"), Password: "x", DirectTLS: true, Trace: &stream.Trace{
+			Closed: func(err error) { closed = append(closed, err) },
+		}}
+		_, err := c.ConnectOn(t.Context(), near)
+		require.Error(t, err)
+		require.Equal(t, []error{err}, closed)
+		c.Trace = &stream.Trace{}
+		near, far = xmpptest.Pipe()
+		far.Close()
+		_, err = c.ConnectOn(t.Context(), near)
+		require.Error(t, err)
+	})
+}

@@ -21,6 +21,7 @@ type serverConn struct {
 	raw       net.Conn
 	since     time.Time
 	directTLS bool          // TLS comes before the stream
+	refused   bool          // turned away before anything was read; for whoever called serve
 	done      chan struct{} // closed when everything about the connection is over
 
 	// ctx is the one of negotiation and of handlers. It ends with the
@@ -53,10 +54,6 @@ func (c *serverConn) serve(ctx context.Context) (err error) {
 			c.abort(err)
 		}
 	}()
-	if err := c.server.admit(c.ctx, c.raw); err != nil {
-		c.abort(err)
-		return err
-	}
 	session, err := c.negotiate()
 	if err != nil {
 		return err
@@ -84,12 +81,17 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 	deadline := time.Now().Add(timeout)
 	ctx, stop := context.WithDeadlineCause(c.ctx, deadline, stream.ErrNegotiationTimeout)
 	defer stop()
+	if err := s.admit(ctx, c.raw); err != nil {
+		c.refused = true
+		c.abort(err)
+		return nil, err
+	}
 	opts := &stream.AcceptOptions{
 		Domains:  s.Domains,
 		Features: s.features,
 		Limits:   s.Limits,
 		Admit:    c.throttle(),
-		Timeout:  timeout,
+		Timeout:  remaining(deadline),
 		Trace:    c.trace(),
 	}
 	if s.InsecureAllowPlaintext {

@@ -27,7 +27,8 @@ type ClientSession struct {
 func (s *Server) Sessions(account jid.JID) []*ClientSession {
 	var out []*ClientSession
 	for _, r := range s.resources.all(account) {
-		if session := r.session.Load(); session != nil {
+		// One that has ended is still there until its reader has cleaned up.
+		if session := r.session.Load(); session != nil && session.Err() == nil {
 			out = append(out, &ClientSession{r.conn, r, session})
 		}
 	}

@@ -45,7 +45,9 @@ type Inline struct {
 
 	// Accept handles the request as the receiving entity, once authentication
 	// has succeeded, and writes the answer, or nothing. An error ends the
-	// stream; what the peer may live with is an answer.
+	// stream; what the peer may live with is an answer. It is called for a
+	// request whether or not Advertise wrote an offer this time: what made it
+	// write none has to be looked at here too.
 	Accept func(ctx context.Context, n *Negotiation, request *Element, w *Writer) (Outcome, error)
 
 	// Result handles the answer as the initiating entity. The answer is nil

@@ -307,6 +307,38 @@ func TestInlineOffersNothing(t *testing.T) {
 	require.NotContains(t, features, "inline")
 }
 
+// nest is a feature that rides in frame, and has others ride in itself, as
+// binding does. What those have achieved is noted.
+func nest(note func(stream.Outcome)) stream.Feature {
+	name := func(local string) stream.Name { return stream.Name{Space: "urn:example:bind", Local: local} }
+	return stream.Feature{Name: name("bind"), Forbids: stream.Bound, Inline: []stream.Inline{{
+		Space: "urn:example:bind",
+		Advertise: func(n *stream.Negotiation, w *stream.Writer) error {
+			w.Start(name("bind"))
+			defer w.End()
+			return n.AdvertiseInline(stream.InBinding, name("inline"), w)
+		},
+		Request: func(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
+			w.Start(name("bind"))
+			defer w.End()
+			in, _ := offer.Child(name("inline"))
+			return n.RequestInline(stream.InBinding, in, w)
+		},
+		Accept: func(ctx context.Context, n *stream.Negotiation, el *stream.Element, w *stream.Writer) (stream.Outcome, error) {
+			w.Start(name("bound"))
+			defer w.End()
+			out, err := n.AcceptInline(ctx, stream.InBinding, el, w)
+			note(out)
+			return stream.Outcome{Reached: stream.Bound}, err
+		},
+		Result: func(n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
+			out, err := n.ResultInline(stream.InBinding, el)
+			note(out)
+			return stream.Outcome{Reached: stream.Bound}, err
+		},
+	}}}
+}
+
 // What XEP-0386 §3 has in the place of elements of the features' own.
 func TestInlineInBinding(t *testing.T) {
 	var log []string
@@ -319,39 +351,19 @@ func TestInlineInBinding(t *testing.T) {
 		}
 		return f
 	}
-	// One that rides in frame, and has others ride in itself.
-	bind := func() stream.Feature {
-		name := func(local string) stream.Name { return stream.Name{Space: "urn:example:bind", Local: local} }
-		return stream.Feature{Name: name("bind"), Forbids: stream.Bound, Inline: []stream.Inline{{
-			Space: "urn:example:bind",
-			Advertise: func(n *stream.Negotiation, w *stream.Writer) error {
-				w.Start(name("bind"))
-				defer w.End()
-				return n.AdvertiseInline(stream.InBinding, name("inline"), w)
-			},
-			Request: func(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
-				w.Start(name("bind"))
-				defer w.End()
-				in, _ := offer.Child(name("inline"))
-				return n.RequestInline(stream.InBinding, in, w)
-			},
-			Accept: func(ctx context.Context, n *stream.Negotiation, el *stream.Element, w *stream.Writer) (stream.Outcome, error) {
-				w.Start(name("bound"))
-				defer w.End()
-				out, err := n.AcceptInline(ctx, stream.InBinding, el, w)
-				out.Reached |= stream.Bound
-				return out, err
-			},
-			Result: func(n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-				out, err := n.ResultInline(stream.InBinding, el)
-				out.Reached |= stream.Bound
-				return out, err
-			},
-		}}}
-	}
 	// The order of the features is not that of the places.
-	server := []stream.Feature{frame(""), inBinding("urn:a", true), bind(), inBinding("urn:b", true), inBinding("urn:c", false)}
-	client := []stream.Feature{frame(""), bind(), inBinding("urn:b", true), inBinding("urn:c", true), inBinding("urn:d", true)}
+	bind := nest(func(stream.Outcome) {})
+	odd := inBinding("urn:d", true) // offers itself by an element that says nothing here
+	odd.Inline[0].Advertise = func(_ *stream.Negotiation, w *stream.Writer) error {
+		w.Start(stream.Name{Space: "urn:d", Local: "feature"})
+		w.Attr("var", "urn:d")
+		w.End()
+		return nil
+	}
+	incurious := inBinding("urn:e", true)
+	incurious.Inline[0].Result = nil
+	server := []stream.Feature{frame(""), inBinding("urn:a", true), bind, inBinding("urn:b", true), inBinding("urn:c", false), odd, inBinding("urn:e", true)}
+	client := []stream.Feature{frame(""), bind, inBinding("urn:b", true), inBinding("urn:c", true), inBinding("urn:d", true), incurious}
 	var features string
 	c, s := negotiateInline(t, client, server, &stream.Trace{XMLReceived: func(b []byte) {
 		if strings.Contains(string(b), "<frame") {
@@ -361,8 +373,13 @@ func TestInlineInBinding(t *testing.T) {
 	require.NoError(t, c.err)
 	require.NoError(t, s.err)
 	require.Contains(t, features, "<bind xmlns='urn:example:bind'><inline xmlns='urn:example:bind'>"+
-		"<feature xmlns='urn:xmpp:bind:0' var='urn:a'/><feature xmlns='urn:xmpp:bind:0' var='urn:b'/></inline></bind>")
-	require.Equal(t, []string{"urn:b requests on feature", "urn:b accepts request", "urn:b gets answer"}, log)
+		"<feature xmlns='urn:xmpp:bind:0' var='urn:a'/><feature xmlns='urn:xmpp:bind:0' var='urn:b'/>"+
+		"<feature xmlns='urn:d' var='urn:d'/><feature xmlns='urn:xmpp:bind:0' var='urn:e'/></inline></bind>")
+	require.Equal(t, []string{
+		"urn:b requests on feature", "urn:e requests on feature",
+		"urn:b accepts request", "urn:e accepts request",
+		"urn:b gets answer",
+	}, log)
 }
 
 // What those who ride in it have achieved is what was achieved: facts, restarts
@@ -371,67 +388,34 @@ func TestInlineOutcomesAddUp(t *testing.T) {
 	riding := func(space string, out stream.Outcome) stream.Feature {
 		var log []string
 		f := ride(space, 0, 0, &log)
-		f.Inline[0].Accept = func(_ context.Context, _ *stream.Negotiation, _ *stream.Element, w *stream.Writer) (stream.Outcome, error) {
-			w.Start(stream.Name{Space: space, Local: "answer"})
-			w.End()
+		f.Inline[0].In, f.Inline[0].Advertise = stream.InBinding, nil
+		f.Inline[0].Accept = func(context.Context, *stream.Negotiation, *stream.Element, *stream.Writer) (stream.Outcome, error) {
 			return out, nil
 		}
 		f.Inline[0].Result = func(*stream.Negotiation, *stream.Element) (stream.Outcome, error) { return out, nil }
 		return f
 	}
-	for name, c := range map[string]struct{ first, second stream.Outcome }{
-		"all by the first":  {first: stream.Outcome{Reached: stream.Bound, Restart: true, Features: true}},
-		"all by the second": {second: stream.Outcome{Reached: stream.Bound, Restart: true, Features: true}},
-		"each its own":      {stream.Outcome{Restart: true}, stream.Outcome{Reached: stream.Bound, Features: true}},
+	all := stream.Outcome{Reached: stream.Secure, Restart: true, Features: true}
+	for name, c := range map[string]struct{ first, second, want stream.Outcome }{
+		"all by the first":  {first: all, want: all},
+		"all by the second": {second: all, want: all},
+		"each its own":      {stream.Outcome{Restart: true}, stream.Outcome{Reached: stream.Secure, Features: true}, all},
+		"features only":     {stream.Outcome{Features: true}, stream.Outcome{}, stream.Outcome{Features: true}},
+		"restart only":      {stream.Outcome{}, stream.Outcome{Restart: true}, stream.Outcome{Restart: true}},
+		"nothing":           {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got [2]stream.Outcome
-			watched := func(who int) stream.Feature {
-				f := frame("")
-				accept, initiate := f.Accept, f.Initiate
-				note := func(out stream.Outcome, err error) (stream.Outcome, error) {
-					got[who] = out
-					out.Restart = false // the frame has its own idea of that
-					return out, err
+			features := func(side int) []stream.Feature {
+				return []stream.Feature{
+					frame(""), nest(func(out stream.Outcome) { got[side] = out }), riding(nsRide, c.first), riding(nsOther, c.second),
 				}
-				f.Accept = func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-					return note(accept(ctx, n, el))
-				}
-				f.Initiate = func(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-					return note(initiate(ctx, n, el))
-				}
-				return f
 			}
-			riders := []stream.Feature{riding(nsRide, c.first), riding(nsOther, c.second)}
-			cl, s := negotiateInline(t, append([]stream.Feature{watched(0)}, riders...), append([]stream.Feature{watched(1)}, riders...), nil)
+			cl, s := negotiateInline(t, features(0), features(1), nil)
 			require.NoError(t, cl.err)
 			require.NoError(t, s.err)
-			want := stream.Outcome{Reached: stream.Authenticated | stream.Bound, Restart: true, Features: true}
-			require.Equal(t, [2]stream.Outcome{want, want}, got)
+			require.Equal(t, [2]stream.Outcome{c.want, c.want}, got)
+			require.True(t, cl.session != nil && s.session != nil)
 		})
 	}
-}
-
-// Servers that bind inline go on offering the binding of RFC 6120, as required.
-func TestRequiredFeatureThatWasReachedInline(t *testing.T) {
-	var log []string
-	required := ride(nsRide, stream.Bound, stream.Bound, &log)
-	server := ride(nsRide, stream.Bound, 0, &log) // it never tires of it
-	server.Advertise = func(n *stream.Negotiation, w *stream.Writer) error {
-		if n.State().Has(stream.Authenticated) {
-			w.Start(stream.Name{Space: nsRide, Local: "feature"})
-			w.Start(stream.Name{Space: nsRide, Local: "required"})
-			w.End()
-			w.End()
-		}
-		return nil
-	}
-	c, s := negotiateInline(t, []stream.Feature{frame(""), required}, []stream.Feature{frame(""), server}, nil)
-	require.NoError(t, c.err)
-	require.NoError(t, s.err)
-
-	// Only what the client knows, and has: anything else is still required.
-	other := ride(nsOther, stream.Bound, stream.Bound, &log)
-	c, _ = negotiateInline(t, []stream.Feature{frame(""), other}, []stream.Feature{frame(""), server, other}, nil)
-	require.ErrorIs(t, c.err, stream.UnsupportedFeature)
 }

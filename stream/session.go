@@ -125,10 +125,10 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 	s.sc.release()
 	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.writeFailed)
 	s.told.Add(1)
-	s.watchExpiry()
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
+	s.watchExpiry()
 	return s
 }
 

@@ -78,7 +78,7 @@ func TestSessionEndsWithCertificate(t *testing.T) {
 				Security: &stream.Security{Version: tls.VersionTLS13, Expires: time.Now().Add(-time.Hour)},
 				Trace: &stream.Trace{
 					Established: func(*stream.Session) {
-						<-time.After(time.Second) // gives a timer time to go off
+						<-time.After(time.Minute) // is time enough for any timer
 						log = append(log, "established")
 					},
 					Closed: func(error) { log = append(log, "closed") },
