@@ -198,7 +198,14 @@ func (n *Negotiation) writeRaw(b []byte) error {
 // passed over. A stream error comes back as an [*Error] with Received set, a
 // closing tag as [ErrPeerClosed]. The element is borrowed until the next Read.
 // The absolute deadline of the negotiation bounds it, as does its context.
-func (n *Negotiation) Read(ctx context.Context) (*Element, error) {
+func (n *Negotiation) Read(ctx context.Context) (*Element, error) { return n.read(ctx, false) }
+
+// ReadStrict is Read for the middle of an exchange in which nothing may be sent
+// but its elements: white space between them is an error, an [*Error] that ends
+// the stream (XEP-0388 §2.4).
+func (n *Negotiation) ReadStrict(ctx context.Context) (*Element, error) { return n.read(ctx, true) }
+
+func (n *Negotiation) read(ctx context.Context, strict bool) (*Element, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -221,6 +228,10 @@ func (n *Negotiation) Read(ctx context.Context) (*Element, error) {
 			return nil, ErrPeerClosed
 		case itemHeader:
 			return nil, newError(BadFormat, "stream header inside a stream")
+		case itemSpace:
+			if strict {
+				return nil, newError(BadFormat, "white space in the middle of an exchange")
+			}
 		}
 	}
 }

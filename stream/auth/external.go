@@ -13,12 +13,17 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
+// presented reports whether the peer has presented a certificate that the TLS layer has accepted.
+func presented(sec *stream.Security) bool {
+	return sec.Secure() && sec.Verified && len(sec.PeerChain) > 0
+}
+
 // certified returns the accounts at a domain that a peer's certificate is for. Only a certificate
 // with nothing wrong about it vouches for addresses: with one that a policy has accepted all the same,
 // anybody may have written them (RFC 6120 §13.7.2.2.2, §13.7.2.2.3). Nothing else in a certificate is
 // an address, least of all its distinguished name.
 func certified(sec *stream.Security, domain jid.JID) []jid.JID {
-	if !sec.Secure() || !sec.Verified || !sec.Verdict.OK() || len(sec.PeerChain) == 0 {
+	if !presented(sec) || !sec.Verdict.OK() {
 		return nil
 	}
 	var out []jid.JID
@@ -35,16 +40,13 @@ func certified(sec *stream.Security, domain jid.JID) []jid.JID {
 // canExternal reports whether EXTERNAL could work on a connection (RFC 6120 §6.3.4). Accounts says
 // whether the domain has any.
 func (o *ServerOptions) canExternal(sec *stream.Security, domain jid.JID, accounts bool) bool {
-	if !sec.Secure() || !sec.Verified || len(sec.PeerChain) == 0 {
-		return false
-	}
-	return o.MapCertificate != nil || accounts && len(certified(sec, domain)) > 0
+	return presented(sec) && (o.MapCertificate != nil || accounts && len(certified(sec, domain)) > 0)
 }
 
 // external decides whose account a certificate is for, by the sub-cases of RFC 6120 §13.7.2.2.1 and
 // XEP-0178 §2. Whether that account may come in, and act as asked, is for authorize.
 func (o *ServerOptions) external(ctx context.Context, sec *stream.Security, domain, from jid.JID, authzID string) (jid.JID, error) {
-	if !sec.Secure() || !sec.Verified || len(sec.PeerChain) == 0 {
+	if !presented(sec) {
 		return jid.JID{}, &sasl.Error{Condition: sasl.NotAuthorized}
 	}
 	asked, err := askedFor(authzID, domain)

@@ -177,6 +177,7 @@ func TestCanExternal(t *testing.T) {
 			o.MapCertificate = hook
 			require.Equal(t, c.hook, o.canExternal(c.sec, domain, !c.withoutStore))
 			if !c.hook {
+				require.Empty(t, certified(c.sec, domain))
 				_, err := o.external(t.Context(), c.sec, domain, jid.JID{}, "")
 				require.ErrorIs(t, err, sasl.NotAuthorized)
 			}

@@ -26,7 +26,7 @@ func (o *ClientOptions) canFast(n *stream.Negotiation, offer offer2, p sasl.Poli
 	switch {
 	case o.SASL2.NoTokens || o.Credentials == nil || len(offer.fast) == 0:
 		return false
-	// XEP-0484 §8: only over a secure connection with verified certificates.
+	// XEP-0484 §6: only over a secure connection with verified certificates.
 	case !p.Secure:
 		return false
 	// A token has no place for another identity.
@@ -39,7 +39,7 @@ func (o *ClientOptions) canFast(n *stream.Negotiation, offer offer2, p sasl.Poli
 }
 
 // selectFast returns the mechanism for tokens that suits the connection best, of those given, and its
-// binding. A connection that can be bound never gets one without (XEP-0484 §8: MUST be preferred).
+// binding. A connection that can be bound never gets one without (XEP-0484 §6: MUST be preferred).
 func selectFast(mechs []sasl.Mechanism, offer offer2, p sasl.Policy) (sasl.Mechanism, sasl.Binding, bool) {
 	// The rules of XEP-0440 are about the mechanisms of the other list.
 	p.ServerTypes, p.RequireServerTypes = nil, false

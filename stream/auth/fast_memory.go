@@ -16,7 +16,7 @@ import (
 // concurrent use and must not be copied.
 type MemoryTokens struct {
 	// MaxClients is how many clients may have tokens. One more takes the place of the one that has
-	// not been heard of for longest. Zero means 100,000, which takes some 50 MB.
+	// not been heard of for longest. Zero means 100,000, which takes some 80 MB.
 	MaxClients int
 
 	// MaxPerAccount is how many clients of one account may have tokens, with the same rule, so that

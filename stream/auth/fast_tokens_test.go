@@ -175,7 +175,7 @@ func TestMemoryTokens(t *testing.T) {
 			m := new(MemoryTokens)
 			put(t, m, client("juliet", "1"), time.Hour)
 			put(t, m, client("juliet", "2"), 3*time.Hour)
-			time.Sleep(2 * time.Hour)
+			<-time.After(2 * time.Hour)
 			put(t, m, client("romeo", "1"), time.Hour)
 			require.Equal(t, 2, m.Len())
 			require.False(t, has(t, m, client("juliet", "1")))

@@ -92,7 +92,7 @@ func (o *ClientOptions) initiate2(ctx context.Context, n *stream.Negotiation, el
 func (o *ClientOptions) authenticate(ctx context.Context, n *stream.Negotiation, el *stream.Element) (_ stream.Outcome, mechanism string, _ error) {
 	err := checkAgent(o.UserAgent)
 	if err == nil {
-		err = o.SASL2.validate()
+		err = o.SASL2.Validate()
 	}
 	if err != nil {
 		return stream.Outcome{}, "", err
@@ -111,7 +111,8 @@ func (o *ClientOptions) authenticate(ctx context.Context, n *stream.Negotiation,
 	if a := o.tokenAttempt(n, offer, p, known.Token); a != nil {
 		out, err := a.run(ctx, n)
 		var refused *Failure
-		if err == nil || !errors.As(err, &refused) {
+		// RFC 6120 §6.5.11: a temporary failure says nothing about the token.
+		if err == nil || !errors.As(err, &refused) || errors.Is(err, sasl.TemporaryAuthFailure) {
 			return out, a.mechanism.Name, err
 		}
 		// XEP-0484 §4.1: SHOULD discard the token.
@@ -175,9 +176,10 @@ func once(get func(context.Context) (string, error)) func(context.Context) (stri
 }
 
 // addUpgrades has the attempt ask for upgrades (XEP-0480 §2.2), if the channel is bound: what an upgrade
-// sends is as good as the password for whoever is at the other end (§5).
+// sends is as good as the password for whoever is at the other end (§5). With a Cache it does not: the
+// login may come from keys that are there, and then nobody has checked that the password is the same.
 func (o *ClientOptions) addUpgrades(a *login2) {
-	if !a.mechanism.ChannelBinding || o.Password == "" && o.GetPassword == nil {
+	if !a.mechanism.ChannelBinding || o.Cache != nil || o.Password == "" && o.GetPassword == nil {
 		return
 	}
 	u := upgradeOptions{minIterations: max(o.MinIterations, sasl.MinIterations), maxIterations: o.MaxIterations}

@@ -15,9 +15,6 @@ import (
 // mechanism, that it cannot do; see [SASL2ClientOptions].Tasks.
 var ErrTasks = errors.New("auth: the server wants tasks done that this client does not know")
 
-// maxContinues bounds how often a server may want one more task.
-const maxContinues = 16
-
 // clientExchange2 is the client side of what one <authenticate/> begins (XEP-0388 §2), as a function of
 // what the server sends: no I/O but that of the callbacks. The mechanism is the business of the
 // clientExchange that both profiles share.
@@ -27,7 +24,7 @@ type clientExchange2 struct {
 
 	run       TaskFunc // nil while the mechanism is under way
 	satisfied bool     // the task is complete for this side
-	continues int
+	messages  int      // of tasks
 	over      bool
 }
 
@@ -59,12 +56,15 @@ func (s *clientExchange2) next(ctx context.Context, f frame2) clientStep2 {
 
 // mechanism takes an answer while the mechanism is under way.
 func (s *clientExchange2) mechanism(ctx context.Context, f frame2) clientStep2 {
-	kinds := map[frame2Kind]frameKind{
-		frame2Challenge: frameChallenge, frame2Success: frameSuccess,
-		// The mechanism is over, as after success (XEP-0388 §2.6.3).
-		frame2Continue: frameSuccess,
+	kind := frameUnknown
+	switch f.kind {
+	case frame2Challenge:
+		kind = frameChallenge
+	case frame2Success, frame2Continue:
+		// The mechanism is over after either (XEP-0388 §2.6.3).
+		kind = frameSuccess
 	}
-	step := s.x.next(ctx, frame{kind: kinds[f.kind], profile: sasl2, name: f.name, data: f.data, err: f.err})
+	step := s.x.next(ctx, frame{kind: kind, profile: sasl2, name: f.name, data: f.data, err: f.err})
 	switch {
 	case step.done && f.kind == frame2Continue:
 		return s.choose(ctx, f)
@@ -83,10 +83,14 @@ func (s *clientExchange2) mechanism(ctx context.Context, f frame2) clientStep2 {
 
 // task takes an answer while a task is under way.
 func (s *clientExchange2) task(ctx context.Context, f frame2) clientStep2 {
+	s.messages++
 	switch f.kind {
 	case frame2TaskData:
-		if s.satisfied {
+		switch {
+		case s.satisfied:
 			return abort2(violation2("a task goes on that is complete").err)
+		case s.messages > maxTaskMessages:
+			return abort2(violation2("too many messages of tasks").err)
 		}
 		return s.step(ctx, f.el, frame2{kind: frame2TaskData})
 	case frame2Success, frame2Continue:
@@ -109,9 +113,6 @@ func (s *clientExchange2) task(ctx context.Context, f frame2) clientStep2 {
 
 // choose begins one of the tasks that the server offers.
 func (s *clientExchange2) choose(ctx context.Context, f frame2) clientStep2 {
-	if s.continues++; s.continues > maxContinues {
-		return abort2(violation2("more than %d tasks", maxContinues).err)
-	}
 	i := slices.IndexFunc(s.tasks, func(t ClientTask) bool { return slices.Contains(f.tasks, t.Name) })
 	if i < 0 {
 		return abort2(&sasl.Error{Condition: sasl.Aborted, Cause: ErrTasks})
@@ -138,7 +139,7 @@ func (s *clientExchange2) step(ctx context.Context, in *stream.Element, reply fr
 	return clientStep2{reply: reply}
 }
 
-// abort2 is a step that fails where the server waits for something (XEP-0388 §4.6).
+// abort2 is a step that fails where the server waits for something (XEP-0388 §4.5).
 func abort2(err error) clientStep2 {
 	return clientStep2{reply: frame2{kind: frame2Abort}, err: err}
 }

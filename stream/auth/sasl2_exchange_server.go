@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -26,6 +27,9 @@ type serverRules2 struct {
 // heldLimiter is a limiter that is told of success later.
 type heldLimiter struct{ AttemptLimiter }
 
+// Succeeded is called before tasks begin. Whoever has failed too often by then does not get to them.
+func (l heldLimiter) Succeeded(account jid.JID, addr netip.Addr) bool { return l.Allow(account, addr) }
+
 // phase2 is how far the exchange of one <authenticate/> has come.
 type phase2 uint8
 
@@ -36,7 +40,7 @@ const (
 	phaseTask                 // a task is under way
 )
 
-// maxTaskMessages bounds what a client may send between the mechanism and success.
+// maxTaskMessages bounds what a peer may send between the mechanism and success.
 const maxTaskMessages = 64
 
 // serverExchange2 is the server side of the exchange that one <authenticate/> begins (XEP-0388 §2), as
@@ -79,7 +83,7 @@ func (s *serverExchange2) next(ctx context.Context, r *serverRules2, f frame2) s
 		s.x.lost(r.serverRules)
 		return s.refuse(stream.PolicyViolation, "a second attempt in the middle of the first one")
 	case s.phase == phaseIdle || s.phase == phaseSASL:
-		return s.mechanism(r, s.x.next(ctx, r.serverRules, f.plain()), ctx)
+		return s.mechanism(ctx, r, s.x.next(ctx, r.serverRules, f.plain()))
 	}
 	if s.messages++; s.messages > maxTaskMessages {
 		return s.refuse(stream.PolicyViolation, "too many messages of tasks")
@@ -99,12 +103,17 @@ func (s *serverExchange2) next(ctx context.Context, r *serverRules2, f frame2) s
 
 // plain is the frame as the exchange of both profiles knows it.
 func (f frame2) plain() frame {
-	kinds := map[frame2Kind]frameKind{
-		frame2Foreign: frameForeign, frame2Authenticate: frameAuth, frame2Response: frameResponse, frame2Abort: frameAbort,
-	}
-	kind, ok := kinds[f.kind]
-	if !ok {
-		kind = frameUnknown // for a server to send, or for tasks, of which there are none now
+	// The rest is for a server to send, or for tasks, of which there are none now.
+	kind := frameUnknown
+	switch f.kind {
+	case frame2Foreign:
+		kind = frameForeign
+	case frame2Authenticate:
+		kind = frameAuth
+	case frame2Response:
+		kind = frameResponse
+	case frame2Abort:
+		kind = frameAbort
 	}
 	return frame{kind: kind, profile: sasl2, name: f.name, mechanism: f.mechanism, data: f.data, err: f.err}
 }
@@ -121,11 +130,11 @@ func (s *serverExchange2) authenticate(ctx context.Context, r *serverRules2, f f
 		f.fail(fmt.Errorf("%w: a token without the id of the user agent", errContent))
 	}
 	s.request = f
-	return s.mechanism(r, s.x.next(ctx, r.serverRules, f.plain()), ctx)
+	return s.mechanism(ctx, r, s.x.next(ctx, r.serverRules, f.plain()))
 }
 
 // mechanism goes on with what has come of a message of the mechanism.
-func (s *serverExchange2) mechanism(r *serverRules2, step serverStep, ctx context.Context) serverStep2 {
+func (s *serverExchange2) mechanism(ctx context.Context, r *serverRules2, step serverStep) serverStep2 {
 	switch {
 	case step.done:
 		s.who, s.data = step.who, step.reply.data

@@ -26,7 +26,7 @@ const (
 	frame2Continue                       // §2.6.3
 	frame2Next                           // §2.6.3
 	frame2TaskData                       // §2.6.3
-	frame2Abort                          // §4.6
+	frame2Abort                          // §4.5
 )
 
 // element2Names are the local names of the frames, by kind.
@@ -220,7 +220,7 @@ func (f *frame2) fail(err error) {
 	}
 }
 
-// appendName appends the name of a task, which is like that of a mechanism (XEP-0388 §9). What
+// appendName appends the name of a task, which is like that of a mechanism (XEP-0388 §8). What
 // cannot be a name is passed over, and so is what is there already.
 func appendName(names []string, el *stream.Element, limit int) ([]string, error) {
 	name := strings.Trim(el.Text(), " \t\r\n")

@@ -59,6 +59,7 @@ func TestFrame2RoundTrip(t *testing.T) {
 		got.el, got.name = nil, stream.Name{}
 		require.Equal(t, f, got, xml)
 	}
+	require.Equal(t, `<authenticate`+ns2+` mechanism='PLAIN'/>`, written2(t, frame2{kind: frame2Authenticate, mechanism: "PLAIN"}))
 	// §2.6.2: conditions and text are in different namespaces.
 	f := parse2(t, written2(t, frame2{kind: frame2Failure, failure: &Failure{Err: &sasl.Error{Condition: sasl.CredentialsExpired, Text: "old\x00"}}}))
 	require.Equal(t, &sasl.Error{Condition: sasl.CredentialsExpired, Text: "old"}, f.failure.Err)
@@ -168,14 +169,12 @@ func TestSASL2Options(t *testing.T) {
 		"many tasks":              {Tasks: manyTasks()},
 		"many upgrades":           {Upgrades: make17()},
 	} {
-		require.ErrorIs(t, o.validate(), ErrOptions, name)
-		f := SASL2Server(&ServerOptions{Store: newStore(t), SASL2: o})
-		require.NotNil(t, f.Advertise)
+		require.ErrorIs(t, o.Validate(), ErrOptions, name)
 	}
-	require.NoError(t, new(SASL2ServerOptions).validate())
-	require.NoError(t, new(SASL2ClientOptions).validate())
-	require.ErrorIs(t, (&SASL2ClientOptions{Tasks: []ClientTask{{Name: "TOTP"}}}).validate(), ErrOptions)
-	require.ErrorIs(t, (&SASL2ClientOptions{Upgrades: []sasl.Hash{"MD5"}}).validate(), ErrOptions)
+	require.NoError(t, new(SASL2ServerOptions).Validate())
+	require.NoError(t, new(SASL2ClientOptions).Validate())
+	require.ErrorIs(t, (&SASL2ClientOptions{Tasks: []ClientTask{{Name: "TOTP"}}}).Validate(), ErrOptions)
+	require.ErrorIs(t, (&SASL2ClientOptions{Upgrades: []sasl.Hash{"MD5"}}).Validate(), ErrOptions)
 	require.ErrorIs(t, checkAgent(stream.UserAgent{ID: "x"}), ErrOptions)
 	require.NoError(t, checkAgent(stream.UserAgent{Software: "x"}))
 }

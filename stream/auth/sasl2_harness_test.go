@@ -68,6 +68,7 @@ type record struct {
 	mu             sync.Mutex
 	writes         int    // of the client, on top of TLS
 	wire           string // what it wrote
+	answers        int    // writes of the server
 	seen           []string
 	client, server string // mechanisms
 	bound          jid.JID
@@ -87,6 +88,25 @@ func (c counted) Write(b []byte) (int, error) {
 	c.r.mu.Unlock()
 	return c.Conn.Write(b)
 }
+
+// CloseWrite lets the stream end in good order, and at once.
+func (c counted) CloseWrite() error { return c.Conn.(*tls.Conn).CloseWrite() }
+
+// answered counts what the server writes.
+type answered struct {
+	net.Conn
+	r *record
+}
+
+func (c answered) Write(b []byte) (int, error) {
+	c.r.mu.Lock()
+	c.r.answers++
+	c.r.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// CloseWrite is that of counted.
+func (c answered) CloseWrite() error { return c.Conn.(*tls.Conn).CloseWrite() }
 
 // trace returns hooks for one side.
 func (r *record) trace(mechanism *string) *stream.Trace {
@@ -168,7 +188,7 @@ func (w *world) try() (*record, result, result) {
 		From: juliet, Security: cs, Trace: r.trace(&r.client),
 		Features: []stream.Feature{auth.SASL2Client(&w.co), auth.Client(&w.co), bindClient},
 	})
-	sc := accept(t, server, stream.AcceptOptions{
+	sc := accept(t, answered{server, r}, stream.AcceptOptions{
 		Security: ss, Trace: r.trace(&r.server),
 		Features: []stream.Feature{auth.SASL2Server(&w.so), auth.Server(&w.so), bind.Server(nil)},
 	})

@@ -14,9 +14,9 @@ const defaultTokenLifetime = 21 * 24 * time.Hour
 // SASL2ServerOptions is what a server does with SASL 2 (XEP-0388) beyond what [ServerOptions] says for
 // both profiles. The zero value has neither tasks nor tokens.
 type SASL2ServerOptions struct {
-	// Tasks are what clients may have to do after the mechanism, a second factor for example. A server
-	// that relies on them must not offer the other profile, which has none: list [SASL2Server] alone,
-	// without [Server]. Nil: there are none.
+	// Tasks are what clients may have to do after the mechanism, a second factor for example. By the
+	// other profile, which has none, accounts that have to do one are refused with mechanism-too-weak:
+	// give [Server] the same options. Nil: there are none.
 	Tasks []Task
 
 	// Upgrades are the hashes for which accounts should have keys of SCRAM, so that clients which know
@@ -29,8 +29,9 @@ type SASL2ServerOptions struct {
 	UpgradeIterations int
 
 	// Tokens keeps the tokens with which clients log in again in one round trip (FAST, XEP-0484);
-	// [MemoryTokens] will do for a small server. Share it between all streams that share accounts. Nil:
-	// there are no tokens.
+	// [MemoryTokens] will do for a small server. Share it between all streams that share accounts. They
+	// are issued after a login with a password or another token, and used inside TLS only; TLS early
+	// data (0-RTT) is never offered. Nil: there are no tokens.
 	Tokens TokenStore
 
 	// TokenLifetime is how long a token is good for. A client that logs in with one which has less than
@@ -39,8 +40,9 @@ type SASL2ServerOptions struct {
 	TokenLifetime time.Duration
 }
 
-// validate reports what is wrong with the options.
-func (o *SASL2ServerOptions) validate() error {
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. Streams with
+// such options end as they do with those that [ServerOptions.Validate] refuses.
+func (o *SASL2ServerOptions) Validate() error {
 	var names []string
 	for _, t := range o.Tasks {
 		if err := checkTask(t.Name, t.Begin != nil, names); err != nil {
@@ -86,8 +88,9 @@ type SASL2ClientOptions struct {
 
 	// Upgrades are the hashes for which the client computes keys if the server has none of the account
 	// (XEP-0480). It does so only with the password, and after a login with channel binding: what it
-	// sends lets the server's side, whoever that is, log in (XEP-0480 §5). Nil means SHA-256, SHA-512
-	// and SHA3-512; empty, none.
+	// sends lets the server's side, whoever that is, log in (XEP-0480 §5). It does not if there is a
+	// Cache, whose keys need not be those of the password. Nil means SHA-256, SHA-512 and SHA3-512;
+	// empty, none.
 	Upgrades []sasl.Hash
 
 	// NoTokens keeps the client from using tokens and from asking for any (XEP-0484). False: it uses
@@ -99,8 +102,9 @@ type SASL2ClientOptions struct {
 	InvalidateToken bool
 }
 
-// validate reports what is wrong with the options.
-func (o *SASL2ClientOptions) validate() error {
+// Validate reports what is wrong with the options, in an error that wraps [ErrOptions]. With such
+// options nothing is sent.
+func (o *SASL2ClientOptions) Validate() error {
 	var names []string
 	for _, t := range o.Tasks {
 		if err := checkTask(t.Name, t.Begin != nil, names); err != nil {

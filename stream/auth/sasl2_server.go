@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"stanzakit.dev/xmpp/jid"
@@ -48,13 +47,9 @@ func fastIsAccepted(context.Context, *stream.Negotiation, *stream.Element, *stre
 	return stream.Outcome{}, nil
 }
 
-// check is Validate for both profiles and this one.
+// check is Validate for a stream.
 func (o *ServerOptions) check() error {
-	err := o.Validate()
-	if err == nil {
-		err = o.SASL2.validate()
-	}
-	if err != nil {
+	if err := o.Validate(); err != nil {
 		return &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	return nil
@@ -115,7 +110,7 @@ func (o *ServerOptions) rules2(n *stream.Negotiation, s *serverExchange2) *serve
 	}
 	r.authorize = s.authorized(r.authorize, n.Domain())
 	if !n.State().Has(stream.Secure) {
-		// XEP-0484 §8; and keys are passwords.
+		// XEP-0484 §6; and keys are passwords.
 		return r
 	}
 	store := o.store(n.Domain())
@@ -174,9 +169,6 @@ func (o *ServerOptions) upgrader(store sasl.KeyStore) *upgrader {
 	return u
 }
 
-// Succeeded is asked before tasks begin; see serverRules2.limiter.
-func (l heldLimiter) Succeeded(account jid.JID, addr netip.Addr) bool { return l.Allow(account, addr) }
-
 // accept2 implements stream.Feature.Accept.
 func (o *ServerOptions) accept2(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
 	if err := o.check(); err != nil {
@@ -206,7 +198,7 @@ func (o *ServerOptions) accept2(ctx context.Context, n *stream.Negotiation, el *
 			return stream.Outcome{}, nil
 		}
 		var err error
-		if el, err = readDuring(ctx, n); err != nil {
+		if el, err = n.ReadStrict(ctx); err != nil {
 			return stream.Outcome{}, err
 		}
 	}
@@ -240,9 +232,4 @@ func (s *serverExchange2) success(ctx context.Context, n *stream.Negotiation, re
 	out.Reached |= stream.Authenticated
 	out.Features = true
 	return out, nil
-}
-
-// readDuring reads what comes in the middle of an exchange.
-func readDuring(ctx context.Context, n *stream.Negotiation) (*stream.Element, error) {
-	return n.Read(ctx)
 }

@@ -192,7 +192,7 @@ func (o *ServerOptions) Validate() error {
 	case o.PlainHash != "" && !o.PlainHash.Available():
 		return fmt.Errorf("%w: PlainHash %q is not available", ErrOptions, o.PlainHash)
 	}
-	return nil
+	return o.SASL2.Validate()
 }
 
 // advertise implements stream.Feature.Advertise.
@@ -216,6 +216,7 @@ func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *s
 		return stream.Outcome{}, &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	x, r := exchangeOf(n), o.rules(n)
+	r.authorize = o.withoutTasks(r.authorize, x, n.Domain())
 	for {
 		f := parseKind(el)
 		if r.secured {

@@ -85,6 +85,9 @@ func checkTask(name string, begin bool, earlier []string) error {
 
 // runTask calls f and returns what it has written.
 func runTask(ctx context.Context, f TaskFunc, in *stream.Element) (out rawXML, done bool, err error) {
+	if f == nil {
+		return nil, false, fmt.Errorf("%w: Begin returned no TaskFunc", ErrOptions)
+	}
 	w := stream.NewWriter(nil)
 	if done, err = f(ctx, in, &w); err != nil {
 		return nil, false, err
@@ -105,4 +108,31 @@ func taskError(err error) (*sasl.Error, *stream.Error) {
 		e = &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
 	}
 	return e, nil
+}
+
+// withoutTasks wraps serverRules.authorize for the profile of RFC 6120, which has no tasks: who would have
+// to do one is not let in, or that profile would be the way around a second factor.
+func (o *ServerOptions) withoutTasks(authorize func(context.Context, sasl.Identity) (jid.JID, error), x *serverExchange, domain jid.JID) func(context.Context, sasl.Identity) (jid.JID, error) {
+	return func(ctx context.Context, id sasl.Identity) (jid.JID, error) {
+		who, err := authorize(ctx, id)
+		if err != nil {
+			return jid.JID{}, err
+		}
+		own, err := account(id.AuthcID, domain)
+		if err != nil {
+			return jid.JID{}, err
+		}
+		for _, t := range o.SASL2.Tasks {
+			required := true
+			if t.Required != nil {
+				if required, err = t.Required(ctx, TaskAccount{Account: own, Mechanism: x.mechanism.Name}); err != nil {
+					return jid.JID{}, err
+				}
+			}
+			if required {
+				return jid.JID{}, &sasl.Error{Condition: sasl.MechanismTooWeak, Text: "this account needs SASL 2 (XEP-0388)"}
+			}
+		}
+		return who, nil
+	}
 }

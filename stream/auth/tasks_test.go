@@ -131,16 +131,18 @@ func TestTaskErrors(t *testing.T) {
 		client auth.ClientTask
 		want   error
 	}{
-		"wrong code":         {codeTask("TOTP", "1"), codeClient("TOTP", "2"), sasl.NotAuthorized},
-		"disabled":           {failing(&sasl.Error{Condition: sasl.AccountDisabled}), codeClient("TOTP", "2"), sasl.AccountDisabled},
-		"server's fault":     {failing(boom), codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
-		"cannot begin":       {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return nil, boom }}, codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
-		"ends the stream":    {failing(&stream.Error{Condition: stream.ResourceConstraint}), codeClient("TOTP", "2"), stream.ResourceConstraint},
-		"cannot tell":        {auth.Task{Name: "TOTP", Begin: codeTask("", "1").Begin, Required: func(context.Context, auth.TaskAccount) (bool, error) { return false, boom }}, codeClient("TOTP", "1"), sasl.TemporaryAuthFailure},
-		"client gives up":    {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return nil, boom }}, boom},
-		"client cannot":      {codeTask("TOTP", "1"), codeClient("HOTP", "1"), auth.ErrTasks},
-		"writes no XML":      {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return unbalanced, nil }}, codeClient("TOTP", "1"), sasl.TemporaryAuthFailure},
-		"client writes none": {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return unbalanced, nil }}, stream.ErrUnbalanced},
+		"wrong code":            {codeTask("TOTP", "1"), codeClient("TOTP", "2"), sasl.NotAuthorized},
+		"disabled":              {failing(&sasl.Error{Condition: sasl.AccountDisabled}), codeClient("TOTP", "2"), sasl.AccountDisabled},
+		"server's fault":        {failing(boom), codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
+		"cannot begin":          {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return nil, boom }}, codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
+		"ends the stream":       {failing(&stream.Error{Condition: stream.ResourceConstraint}), codeClient("TOTP", "2"), stream.ResourceConstraint},
+		"begins nothing":        {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return nil, nil }}, codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
+		"client begins nothing": {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return nil, nil }}, auth.ErrOptions},
+		"cannot tell":           {auth.Task{Name: "TOTP", Begin: codeTask("", "1").Begin, Required: func(context.Context, auth.TaskAccount) (bool, error) { return false, boom }}, codeClient("TOTP", "1"), sasl.TemporaryAuthFailure},
+		"client gives up":       {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return nil, boom }}, boom},
+		"client cannot":         {codeTask("TOTP", "1"), codeClient("HOTP", "1"), auth.ErrTasks},
+		"writes no XML":         {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return unbalanced, nil }}, codeClient("TOTP", "1"), sasl.TemporaryAuthFailure},
+		"client writes none":    {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return unbalanced, nil }}, stream.ErrUnbalanced},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -14,6 +14,7 @@ import (
 	"hash"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 
@@ -185,11 +186,12 @@ func keysOf(h sasl.Hash, salted, salt []byte, iterations int) sasl.Keys {
 // saltedPassword is Hi of RFC 5802 §2.2. The loop is written out, rather than taken from
 // crypto/pbkdf2, since that one cannot be stopped and the peer chooses the count.
 func saltedPassword(ctx context.Context, h sasl.Hash, password string, salt []byte, iterations int) ([]byte, error) {
-	password, err := precis.OpaqueString.String(password)
-	if err != nil {
+	// As package sasl prepares it: precis would take each byte that is not UTF-8 for the same character.
+	prepared, err := precis.OpaqueString.String(password)
+	if err != nil || !utf8.ValidString(password) {
 		return nil, sasl.ErrPassword // the error may name a character of it
 	}
-	m := hmac.New(hashOf(h), []byte(password))
+	m := hmac.New(hashOf(h), []byte(prepared))
 	m.Write(salt)
 	m.Write([]byte{0, 0, 0, 1})
 	u := m.Sum(nil)

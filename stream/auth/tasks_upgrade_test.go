@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/sasl"
+)
+
+// The keys that a server makes of what a client has computed are those that package sasl makes of the
+// password (RFC 5802 §3, XEP-0480 §3), whatever OpaqueString has to do to it.
+func TestKeysOfUpgrade(t *testing.T) {
+	salt := []byte("0123456789abcdef")
+	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512, sasl.SHA3_512} {
+		for _, password := range []string{"pencil", "pass\u00a0w\u00f6rd", "e\u0301"} {
+			want, err := sasl.DeriveKeys(t.Context(), h, password, salt, 4096)
+			require.NoError(t, err)
+			salted, err := saltedPassword(t.Context(), h, password, salt, 4096)
+			require.NoError(t, err)
+			require.Len(t, salted, h.Size())
+			require.Equal(t, want, keysOf(h, salted, salt, 4096))
+		}
+	}
+	require.Nil(t, hashOf("MD5"))
+	for _, password := range []string{"", "\xff", "a\x00"} {
+		_, err := saltedPassword(t.Context(), sasl.SHA256, password, salt, 4096)
+		require.ErrorIs(t, err, sasl.ErrPassword)
+	}
+}
+
+// S09: the work stops when the context ends.
+func TestUpgradeStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := saltedPassword(ctx, sasl.SHA256, "pencil", []byte("salt"), 1<<31)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// plainUpgrader is a store with nothing but what is needed.
+type plainUpgrader struct{ sasl.KeyStore }
+
+func (plainUpgrader) UpgradeKeys(context.Context, string, sasl.Keys) error { return nil }
+
+// countingUpgrader says which iteration count its accounts have.
+type countingUpgrader struct{ plainUpgrader }
+
+func (countingUpgrader) KeyIterations() int { return 5000 }
+
+func TestIterationsOfUpgrades(t *testing.T) {
+	for _, c := range []struct {
+		store  sasl.KeyStore
+		option int
+		want   int
+	}{
+		{plainUpgrader{}, 0, sasl.DefaultIterations},
+		{plainUpgrader{}, 6000, 6000},
+		{countingUpgrader{}, 0, 5000},
+		{countingUpgrader{}, 6000, 6000},
+	} {
+		o := &ServerOptions{SASL2: SASL2ServerOptions{Upgrades: []sasl.Hash{sasl.SHA512}, UpgradeIterations: c.option}}
+		require.Equal(t, c.want, o.upgrader(c.store).iterations)
+		o.SASL2.Upgrades = nil
+		require.Nil(t, o.upgrader(c.store))
+	}
+}
+
+// A client that cannot have the password sends nothing.
+func TestUpgradeWithoutPassword(t *testing.T) {
+	boom := errors.New("boom")
+	u := upgradeOptions{minIterations: 4096, maxIterations: 4096, password: func(context.Context) (string, error) { return "pencil", boom }}
+	run := u.task(sasl.SHA256)
+	out, done, err := runTask(t.Context(), run, nil)
+	require.NoError(t, err)
+	require.False(t, done)
+	require.Empty(t, out)
+	in := parse2(t, `<task-data`+ns2+`><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'>AAAA</salt></task-data>`)
+	_, _, err = runTask(t.Context(), run, in.el)
+	require.ErrorIs(t, err, boom)
+}
