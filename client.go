@@ -109,6 +109,9 @@ var ErrClient = errors.New("xmpp: unusable client")
 // authenticates and binds a resource (RFC 6120 §3 to §7). The caller closes the
 // connection that it returns.
 //
+// A token of an earlier login (XEP-0484, see auth.ClientOptions.Credentials) that
+// the server refuses costs a second connection, for which the password is used.
+//
 // ctx bounds everything up to then; cancelling it later has no effect. Errors
 // tell what went wrong by type: *dial.Error, *tls.CertificateError, *sasl.Error,
 // *stream.Error, *bind.Error. One that wraps [ErrClient] says that a field of the
@@ -117,6 +120,17 @@ func (c *Client) Connect(ctx context.Context) (*stanza.Conn, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	conn, err := c.dial(ctx)
+	if errors.Is(err, auth.ErrTokenRefused) && c.hasPassword() && ctx.Err() == nil {
+		// The token is forgotten, and what else there is to log in with takes a
+		// connection of its own.
+		return c.dial(ctx)
+	}
+	return conn, err
+}
+
+// dial makes one attempt to connect.
+func (c *Client) dial(ctx context.Context) (*stanza.Conn, error) {
 	var o dial.Options
 	if c.Dial != nil {
 		o = *c.Dial
@@ -189,6 +203,12 @@ func (c *Client) check() error {
 		return fmt.Errorf("%w: no password for %s, nor anything else to log in with", ErrClient, c.JID.Bare())
 	}
 	return nil
+}
+
+// hasPassword reports whether there is a password, or somebody to ask for one.
+func (c *Client) hasPassword() bool {
+	a := c.Auth
+	return c.Password != "" || a != nil && (a.Password != "" || a.GetPassword != nil || a.Cache != nil)
 }
 
 // hasOtherCredential reports whether there may be something to log in with
