@@ -4,12 +4,12 @@
 //
 //   - jid: addresses (RFC 7622)
 //   - sasl: authentication mechanisms, pure, for both sides (RFC 5802, RFC 7677,
-//     RFC 4616)
+//     RFC 4616 and others)
 //   - stream: XML, streams, negotiation, sessions (RFC 6120 §4, §11)
-//   - tls: STARTTLS for both sides, certificates, channel bindings (RFC 6120
-//     §5, RFC 7590, RFC 9266)
-//   - stream/auth, stream/bind: SASL and resource binding in a stream (RFC 6120
-//     §6, §7)
+//   - tls: STARTTLS and direct TLS for both sides, certificates and policies,
+//     channel bindings (RFC 6120 §5, RFC 9525, RFC 7590, RFC 9266, XEP-0368)
+//   - stream/auth, stream/bind: SASL, SASL 2 and resource binding in a stream
+//     (RFC 6120 §6, §7, XEP-0388, XEP-0386, XEP-0484)
 //   - stream/dial: finding a server (RFC 6120 §3)
 //   - stanza: messages, presence and iq, requests and replies, routing to
 //     handlers (RFC 6120 §8, RFC 6121 §4.7, §5.2)
@@ -42,8 +42,7 @@
 //
 // What the Server does not do yet: rosters and subscriptions, messages to those
 // who are offline, federation with other servers, ending sessions that are
-// silent, limits on the rate of logins or stanzas, a hook for what one client
-// sends another. Presence goes where it is addressed, and to the resources of
+// silent, a hook for what one client sends another. Presence goes where it is addressed, and to the resources of
 // the sender's own account; those who were sent presence directly are told when
 // the sender goes.
 package xmpp
