@@ -176,6 +176,8 @@ func testManyNames(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		require.ErrorIs(t, err, ErrNameMismatch)
 		require.ErrorContains(t, err, "and 99996 more")
+		few := &CertificateError{Verdict: stream.WrongName, Chain: []*x509.Certificate{made(t, root, mustEC(t), named("a.example", "b.example")).cert}}
+		require.ErrorContains(t, few, `(it presents "a.example", "b.example")`)
 		require.LessOrEqual(t, len(err.Error()), 1024)
 		ref := &reference{host: "im.other.example", service: serviceClient}
 		start := time.Now()

@@ -330,6 +330,7 @@ func testNoProceed(t *testing.T) {
 				p.send(tc.answer)
 			})
 			require.ErrorIs(b.t, err, tc.want)
+			require.NotErrorIs(b.t, err, xtls.ErrNotOffered)
 			require.Equal(b.t, tc.sent, sent)
 			require.LessOrEqual(b.t, len(err.Error()), 1024)
 		})

@@ -34,10 +34,11 @@ func bindings(cs *tls.ConnectionState, server *x509.Certificate) map[string][]by
 	if unique {
 		out[bindingExporter] = ekm
 	}
-	// RFC 5929 §3 is not defined for TLS 1.3 (RFC 8446 §C.5); before it, without
+	// RFC 5929 §3 is not defined for TLS 1.3 (RFC 8446 §C.5), where TLSUnique is
+	// empty; before it, without
 	// the extended master secret somebody in the middle can make two connections
 	// share the value (RFC 7627 §1).
-	if unique && cs.Version == tls.VersionTLS12 && len(cs.TLSUnique) > 0 {
+	if unique && len(cs.TLSUnique) > 0 {
 		out[bindingUnique] = bytes.Clone(cs.TLSUnique)
 	}
 	if server != nil {

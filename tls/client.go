@@ -21,7 +21,8 @@ type ClientOptions struct {
 	RootCAs *x509.CertPool
 
 	// Certificates are offered to servers that ask for one, for SASL EXTERNAL:
-	// the first that suits the server. Nil means those of Config.
+	// the first that suits the server. Nil means those of Config. A
+	// GetClientCertificate of Config is asked first, and may return nil.
 	Certificates []tls.Certificate
 
 	// Policy decides about each certificate that a server presents, with the
@@ -144,8 +145,11 @@ func (o *ClientOptions) prepareFor(domain jid.JID, service string) (*clientSide,
 	certs, get := c.Certificates, c.GetClientCertificate
 	c.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		cert, err := offer(request, certs, get)
-		s.sent = err == nil && cert != nil && len(cert.Certificate) > 0
-		return cert, err
+		if err != nil {
+			return nil, err
+		}
+		s.sent = len(cert.Certificate) > 0
+		return cert, nil
 	}
 	return s, nil
 }
@@ -154,7 +158,10 @@ func (o *ClientOptions) prepareFor(domain jid.JID, service string) (*clientSide,
 // there is none that it would accept.
 func offer(request *tls.CertificateRequestInfo, certs []tls.Certificate, get func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) (*tls.Certificate, error) {
 	if get != nil {
-		return get(request)
+		// Neither is what crypto/tls panics at.
+		if cert, err := get(request); cert != nil || err != nil {
+			return cert, err
+		}
 	}
 	for i := range certs {
 		if request.SupportsCertificate(&certs[i]) == nil {

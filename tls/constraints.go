@@ -26,9 +26,10 @@ func otherNamesPermitted(path []*x509.Certificate, now time.Time) error {
 	if !slices.ContainsFunc(path[1:], constrainsNames) {
 		return nil
 	}
-	leaf := lenientCopy(path[0])
+	root := path[len(path)-1]
+	at := clamp(now, root)
+	leaf := lenientCopy(path[0], at)
 	leaf.DNSNames, leaf.IPAddresses = otherNameDomains(leaf)
-	leaf.EmailAddresses, leaf.URIs = nil, nil
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		return nil
 	}
@@ -36,17 +37,16 @@ func otherNamesPermitted(path []*x509.Certificate, now time.Time) error {
 		return errOtherNameConstraint
 	}
 	// crypto/x509 knows how to compare; it is shown a certificate with these
-	// names and nothing else that it could object to.
-	root := path[len(path)-1]
+	// names instead of those that it has seen already.
 	opts := x509.VerifyOptions{
 		Roots:         x509.NewCertPool(),
 		Intermediates: x509.NewCertPool(),
-		CurrentTime:   clamp(now, root),
+		CurrentTime:   at,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	opts.Roots.AddCert(root)
 	for _, cert := range path[1 : len(path)-1] {
-		opts.Intermediates.AddCert(lenientCopy(cert))
+		opts.Intermediates.AddCert(lenientCopy(cert, at))
 	}
 	_, err := leaf.Verify(opts)
 	return err
@@ -72,12 +72,10 @@ func otherNameDomains(cert *x509.Certificate) (names []string, addrs []net.IP) {
 	}
 	services := 0
 	_ = eachName(san, func(kind idKind, value []byte) bool {
-		if kind != srvID {
+		if kind != srvID || services == maxIdentities {
 			return true
 		}
-		if services++; services > maxIdentities {
-			return false
-		}
+		services++
 		if _, host, ok := strings.Cut(string(value), "."); ok {
 			if j, err := jid.New("", host, ""); err == nil {
 				names, addrs = appendDomain(names, addrs, j)

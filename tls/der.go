@@ -19,7 +19,8 @@ const (
 	tagExplicit1 = 0xa1
 )
 
-// next takes the first element off d. Its contents share the memory of d.
+// next takes the first element off d. Its contents share the memory of d. The
+// tag that comes with an error is zero, which no element has that we know.
 func (d *der) next() (tag byte, contents der, err error) {
 	in := *d
 	if len(in) < 2 || in[0]&0x1f == 0x1f { // no tag that we know needs two bytes
@@ -28,15 +29,12 @@ func (d *der) next() (tag byte, contents der, err error) {
 	size, head := int(in[1]), 2
 	if size >= 0x80 {
 		n := size & 0x7f
-		if n == 0 || n > 3 || len(in) < 2+n { // 16 MiB is more than TLS can carry
-			return 0, nil, errDER
-		}
 		size = 0
-		for _, b := range in[2 : 2+n] {
+		for _, b := range in[2:min(2+n, len(in))] {
 			size = size<<8 | int(b)
 		}
 		if size < 0x80 || size>>(8*(n-1)) == 0 {
-			return 0, nil, errDER // it could have been shorter
+			return 0, nil, errDER // it could have been shorter, or is more than there can be
 		}
 		head += n
 	}
@@ -49,8 +47,8 @@ func (d *der) next() (tag byte, contents der, err error) {
 
 // take is next for an element that must have a certain tag.
 func (d *der) take(tag byte) (der, error) {
-	got, contents, err := d.next()
-	if err != nil || got != tag {
+	got, contents, _ := d.next() // the tag is zero if there is none
+	if got != tag {
 		return nil, errDER
 	}
 	return contents, nil

@@ -129,10 +129,9 @@ func (ca *DevCA) IssueWith(opts IssueOptions, names ...string) (tls.Certificate,
 }
 
 func (ca *DevCA) issue(opts IssueOptions, names []string) (tls.Certificate, error) {
-	var none tls.Certificate
 	template, err := devTemplate()
 	if err != nil {
-		return none, err
+		return tls.Certificate{}, err
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -147,10 +146,10 @@ func (ca *DevCA) issue(opts IssueOptions, names []string) (tls.Certificate, erro
 		domain, wildcard := strings.CutPrefix(name, "*.")
 		j, err := jid.New("", domain, "")
 		if err != nil {
-			return none, err
+			return tls.Certificate{}, err
 		}
 		if domain, err = j.ASCIIDomain(); err != nil {
-			return none, err
+			return tls.Certificate{}, err
 		}
 		if wildcard {
 			domain = "*." + domain
@@ -161,19 +160,19 @@ func (ca *DevCA) issue(opts IssueOptions, names []string) (tls.Certificate, erro
 		opts.Edit(template)
 	}
 	if err := addOtherNames(template, opts.XMPPAddrs, opts.SRVNames); err != nil {
-		return none, err
+		return tls.Certificate{}, err
 	}
 	key, err := opts.Key.generate()
 	if err != nil {
-		return none, err
+		return tls.Certificate{}, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
 	if err != nil {
-		return none, err
+		return tls.Certificate{}, err
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return none, err
+		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,8 +54,21 @@ func TestDevCAOtherNames(t *testing.T) {
 
 	for _, bad := range []string{"", "im.example", "_.im.example", "_xmpp-client", "_xmpp-client.", "xmpp-client.im.example", "_é.im.example", "_x.a b"} {
 		_, err := ca.IssueWith(IssueOptions{SRVNames: []string{bad}})
-		require.Error(t, err, bad)
+		require.ErrorContains(t, err, "no service at a domain", bad)
 	}
+	_, err = ca.IssueWith(IssueOptions{SRVNames: []string{"_x." + strings.Repeat("a.", 200) + "example"}})
+	require.ErrorIs(t, err, jid.ErrTooLong)
+	short, err := ca.IssueWith(IssueOptions{SRVNames: []string{"_x.im.example"}})
+	require.NoError(t, err)
+	names, _, err = identities(short.Leaf, 1)
+	require.NoError(t, err)
+	require.Equal(t, []string{"_x.im.example"}, names)
+
+	// RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12: what the keys are for.
+	require.Equal(t, x509.KeyUsageDigitalSignature, short.Leaf.KeyUsage)
+	require.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, short.Leaf.ExtKeyUsage)
+	require.True(t, ca.cert.MaxPathLenZero)
+	require.Zero(t, ca.cert.MaxPathLen)
 	if openssl, err := exec.LookPath("openssl"); err == nil {
 		file := filepath.Join(t.TempDir(), "cert.pem")
 		require.NoError(t, os.WriteFile(file, encodePEM("CERTIFICATE", cert.Certificate[0]), 0o600))

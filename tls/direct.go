@@ -132,14 +132,21 @@ func direct(
 	if finished {
 		return secured, sec, nil
 	}
-	var first tls.RecordHeaderError
 	switch cause := context.Cause(ctx); {
 	case cause != nil && !errors.Is(err, cause):
 		err = fmt.Errorf("%w: %w", cause, err)
-	case errors.As(err, &first) && first.Conn != nil: // crypto/tls: the very first record was none
+	case notTLS(err):
 		err = fmt.Errorf("%w: %w", ErrNotTLS, err)
 	}
 	return nil, stream.Security{}, err
+}
+
+// notTLS reports whether err is that of crypto/tls about a peer whose very first
+// record was none: then, and only then, it hands back the connection.
+func notTLS(err error) bool {
+	var first tls.RecordHeaderError
+	errors.As(err, &first)
+	return first.Conn != nil
 }
 
 // directServer is one handshake of the receiving entity that learns from it
@@ -190,8 +197,8 @@ func (h *directServer) meant(sni string) jid.JID {
 	if sni == "" {
 		return h.domains[0]
 	}
-	named, err := jid.New("", sni, "")
-	if err != nil || !slices.Contains(h.domains, named) {
+	named, _ := jid.New("", sni, "") // zero if that is no domain
+	if !slices.Contains(h.domains, named) {
 		return jid.JID{}
 	}
 	return named

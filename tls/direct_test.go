@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,7 +158,8 @@ func testDirectServerALPN(t *testing.T) {
 }
 
 func testDirectServerName(t *testing.T) {
-	domains := []string{"im.example", "alias.example", "münchen.example", "other.example"}
+	// Nobody can name the last one, but a stream is to be refused for it, not all.
+	domains := []string{"im.example", "alias.example", "münchen.example", "other.example", strings.Repeat("a.", 200) + "example"}
 	for name, c := range map[string]struct {
 		sni      string
 		presents string   // the first name of the certificate
@@ -365,6 +367,19 @@ func TestDirectTLSAgainstPlaintext(t *testing.T) {
 		require.Empty(b.t, p.rest())
 		require.ErrorIs(b.t, (<-serving).err, xtls.ErrNotTLS)
 	})
+	inBubble(t, "TLS that ceases to be TLS", func(b *bed) {
+		// The first record after ServerHello that is encrypted, and no version.
+		wire := &rewriting{Conn: b.far, from: "\x17\x03\x03", to: "\x17\x01\x01"}
+		shaken := make(chan error, 1)
+		go func() { // ends with the handshake: the client closes the connection
+			shaken <- tls.Server(wire, &tls.Config{Certificates: []tls.Certificate{b.issue("im.example")}}).Handshake()
+		}()
+		got := b.directClient("im.example", &xtls.ClientOptions{RootCAs: b.ca.Pool()})
+		require.Error(b.t, <-shaken)
+		require.Positive(b.t, wire.done)
+		require.ErrorAs(b.t, got.err, new(tls.RecordHeaderError))
+		require.NotErrorIs(b.t, got.err, xtls.ErrNotTLS)
+	})
 	inBubble(t, "TLS that fails is TLS", func(b *bed) {
 		serving := b.directServer(b.presents("im.example"), "im.example")
 		p := &peer{t: b.t, conn: b.near}
@@ -401,6 +416,7 @@ func TestDirectTLSEnds(t *testing.T) {
 			conn, _, err := xtls.ClientHandshake(ctx, b.near, imExample, nil)
 			require.ErrorIs(b.t, err, c.want)
 			require.Nil(b.t, conn)
+			require.Equal(b.t, 1, strings.Count(err.Error(), c.want.Error()), "%v", err)
 			require.Equal(b.t, c.after, time.Since(start))
 			closed(b.t, b.far)
 		})
@@ -473,7 +489,14 @@ func TestDirectTLSOptions(t *testing.T) {
 	inBubble(t, "client/no domain", func(b *bed) {
 		_, _, err := xtls.ClientHandshake(b.t.Context(), b.near, jid.JID{}, nil)
 		require.ErrorIs(b.t, err, jid.ErrEmpty)
+		require.ErrorIs(b.t, err, xtls.ErrConfig)
 		closed(b.t, b.far)
+	})
+	inBubble(t, "server/a second domain that nobody can name", func(b *bed) {
+		long := strings.Repeat("a.", 200) + "example"
+		serving := b.directServer(b.presents("im.example"), "im.example", long)
+		require.Error(b.t, tls.Client(b.near, &tls.Config{ServerName: long}).Handshake())
+		require.ErrorIs(b.t, (<-serving).err, xtls.ErrConfig)
 	})
 	inBubble(t, "server/nothing for the second domain", func(b *bed) {
 		broken := errors.New("the disk is full")

@@ -263,6 +263,12 @@ func TestServerLeaf(t *testing.T) {
 	require.Equal(t, cert.Leaf.Raw, leaf(&tls.Certificate{Certificate: cert.Certificate}).Raw)
 	require.Nil(t, leaf(nil))
 	require.Nil(t, leaf(&tls.Certificate{PrivateKey: cert.PrivateKey}))
+	require.Nil(t, leaf(&tls.Certificate{PrivateKey: cert.PrivateKey, Leaf: cert.Leaf}), "what is not presented")
+
+	// A stream to the domain that nobody named, if it is not known what was presented.
+	im := jid.MustParse("im.example")
+	h := &directServer{side: &serverSide{}, domains: []jid.JID{im, jid.MustParse("other.example")}, chosen: im}
+	require.Equal(t, []jid.JID{im}, h.covered(""))
 	require.Nil(t, leaf(&tls.Certificate{Certificate: [][]byte{{1}}}))
 }
 
@@ -377,4 +383,105 @@ func BenchmarkHandshake(b *testing.B) {
 		near.Close()
 		far.Close()
 	}
+}
+
+// The certificate that names the domain is whichever a client would accept: the
+// server knows the same identifiers (RFC 6120 §13.7.1.2.1).
+func TestServerChoosesByOtherNames(t *testing.T) {
+	ca := newCA(t)
+	other := issue(t, ca, "other.example")
+	for what, opts := range map[string]IssueOptions{
+		"XmppAddr": {XMPPAddrs: []jid.JID{jid.MustParse("im.example")}},
+		"SRV-ID":   {SRVNames: []string{"_xmpp-client.im.example"}},
+	} {
+		cert, err := ca.IssueWith(opts)
+		require.NoError(t, err)
+		withoutLeaf := cert
+		withoutLeaf.Leaf = nil
+		for _, c := range []tls.Certificate{cert, withoutLeaf} {
+			near, far := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool()}, certs(other, c))
+			require.NoError(t, near.err, what)
+			require.NoError(t, far.err, what)
+			require.Equal(t, cert.Certificate[0], near.sec.PeerChain[0].Raw, what)
+			require.Equal(t, near.sec.Bindings, far.sec.Bindings, what)
+		}
+	}
+}
+
+// A certificate that suits comes before one that does not, if none names the
+// domain; and if none suits either, the handshake fails.
+func TestServerChoosesWhatSuits(t *testing.T) {
+	ca := newCA(t)
+	ed, err := ca.IssueWith(IssueOptions{Key: KeyEd25519}, "im.example")
+	require.NoError(t, err)
+	first, second := issue(t, ca, "a.example"), issue(t, ca, "b.example")
+	ecdsaOnly := &tls.ClientHelloInfo{
+		SupportedVersions: []uint16{tls.VersionTLS13}, CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256},
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, SupportedCurves: []tls.CurveID{tls.X25519}, ServerName: "im.example",
+	}
+	ref, err := newReference(jid.MustParse("im.example"), serviceClient)
+	require.NoError(t, err)
+	for what, tc := range map[string]struct {
+		certs []tls.Certificate
+		want  int
+	}{
+		"the first that suits":       {[]tls.Certificate{ed, first, second}, 1},
+		"the first of two":           {[]tls.Certificate{first, second}, 0},
+		"the one that names":         {[]tls.Certificate{first, issue(t, ca, "im.example")}, 1},
+		"the first, if none suits":   {[]tls.Certificate{ed, ed}, 0},
+		"the first that can be read": {[]tls.Certificate{{Certificate: [][]byte{{1}}}, second}, 1},
+	} {
+		got, err := choose(ecdsaOnly, ref, tc.certs, nil)
+		require.NoError(t, err, what)
+		require.Same(t, &tc.certs[tc.want], got, what)
+		require.Equal(t, "im.example", ecdsaOnly.ServerName)
+	}
+	c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Config: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}}, certs(first))
+	require.Error(t, c.err)
+	require.Error(t, s.err)
+}
+
+// What a callback for the client's certificate does wrong fails the handshake.
+func TestClientCertificateCallback(t *testing.T) {
+	ca := newCA(t)
+	server := certs(issue(t, ca, "im.example"))
+	server.ClientCAs = ca.Pool()
+	broken := errors.New("the token was pulled out")
+	mine := issue(t, ca, "juliet.example")
+	for what, tc := range map[string]struct {
+		cert *tls.Certificate
+		err  error
+	}{"an error": {err: broken}, "both": {&mine, broken}} {
+		client := &ClientOptions{RootCAs: ca.Pool(), Config: &tls.Config{
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tc.cert, tc.err },
+		}}
+		c, s := shake(t, "im.example", client, server)
+		require.Error(t, c.err, what)
+		require.Error(t, s.err, what)
+		require.ErrorIs(t, c.err, broken, what)
+	}
+	for _, certs := range [][]tls.Certificate{nil, {mine}} {
+		c, s := shake(t, "im.example", &ClientOptions{RootCAs: ca.Pool(), Certificates: certs, Config: &tls.Config{
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return nil, nil },
+		}}, server)
+		require.NoError(t, c.err)
+		require.NoError(t, s.err)
+		require.Equal(t, len(certs) > 0, c.sec.OwnCertificate)
+		require.Len(t, s.sec.PeerChain, len(certs))
+	}
+}
+
+// Without authorities of its own a server trusts no client by default: those of
+// the system vouch for servers.
+func TestNoAuthoritiesForClients(t *testing.T) {
+	cert := issue(t, newCA(t), "im.example")
+	opts := certs(cert)
+	opts.ClientPolicy = PolicyFunc(func(_ context.Context, p *Presented) error { return p.Err })
+	side, err := opts.prepare(jid.MustParse("im.example"))
+	require.NoError(t, err)
+	require.True(t, side.verifier.roots.Equal(x509.NewCertPool()))
+	p, err := side.verifier.judge(t.Context(), nil)
+	require.ErrorIs(t, err, ErrUnacceptable)
+	require.Equal(t, stream.Unacceptable, p.Verdict)
+	require.Equal(t, err, p.Err)
 }

@@ -2,6 +2,7 @@ package tls
 
 import (
 	"crypto/x509"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -25,11 +26,12 @@ type reference struct {
 	service string     // of the SRV-ID
 }
 
-// newReference returns the reference identifiers for a domain.
+// newReference returns the reference identifiers for a domain. The error wraps
+// [ErrConfig]: no certificate can name what is not in the DNS.
 func newReference(domain jid.JID, service string) (*reference, error) {
 	host, err := referenceHost(domain)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r := &reference{domain: domain.DomainJID(), host: host, service: service}
 	r.addr, _ = domain.DomainAddr()

@@ -108,6 +108,11 @@ func TestReferenceMatches(t *testing.T) {
 
 	_, err = newReference(jid.MustParse(strings.Repeat("a.", 200)+"example"), serviceClient)
 	require.ErrorIs(t, err, jid.ErrTooLong)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = newReference(jid.JID{}, serviceClient)
+	require.ErrorIs(t, err, jid.ErrEmpty)
+	require.ErrorIs(t, err, ErrConfig)
+	require.False(t, new(reference).matchXMPPAddr([]byte("@")), "nobody, and what cannot be read")
 }
 
 // Kelvin's sign and the long s fold into ASCII, and must not.

@@ -50,7 +50,7 @@ const maxPaths = 8
 // x509.VerifyOptions; the usages are those of which one is enough.
 func inspectPath(chain []*x509.Certificate, roots *x509.CertPool, now time.Time, usages []x509.ExtKeyUsage) finding {
 	paths, err := buildPaths(chain, roots, now, false)
-	if err != nil && lenienceMatters(chain, now, err) {
+	if err != nil {
 		paths, err = buildLenient(chain, roots, now)
 	}
 	if err != nil {
@@ -119,7 +119,6 @@ func noPath(chain []*x509.Certificate, now time.Time, usages []x509.ExtKeyUsage,
 	if isSelfSigned(chain[0]) {
 		f.verdict = stream.SelfSigned
 	}
-	var invalid x509.CertificateInvalidError
 	var authority x509.UnknownAuthorityError
 	var system x509.SystemRootsError
 	switch {
@@ -128,24 +127,24 @@ func noPath(chain []*x509.Certificate, now time.Time, usages []x509.ExtKeyUsage,
 	case refusedAtTheEnd(err):
 		f.verdict = stream.Anchored
 		f.add(stream.Unacceptable, err)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+	case invalidity(err).Reason == x509.Expired:
 		f.add(stream.WrongTime, err)
 	default:
 		f.add(stream.Unacceptable, err)
 	}
 	// Which certificates the path would have consisted of is not known for sure.
-	// Where there are no signatures to go by, names are good enough to say what
-	// else is wrong.
+	// Names are good enough to say what else is wrong. Whoever has signed itself
+	// has nobody above.
 	named := []*x509.Certificate{chain[0]}
-	for f.verdict.Has(stream.UnknownAuthority) && len(named) < maxPaths {
+	for !f.verdict.Has(stream.SelfSigned) && len(named) < maxPaths {
 		last := named[len(named)-1]
-		i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+		i := slices.IndexFunc(chain[1:], func(c *x509.Certificate) bool {
 			return bytes.Equal(c.RawSubject, last.RawIssuer) && !slices.Contains(named, c)
 		})
 		if i < 0 {
 			break
 		}
-		named = append(named, chain[i])
+		named = append(named, chain[1+i])
 	}
 	f.inspect(named, now, usages)
 	return f
@@ -155,47 +154,45 @@ func noPath(chain []*x509.Certificate, now time.Time, usages []x509.ExtKeyUsage,
 // has found a path to a root and something in it forbids the certificate: a
 // name constraint or a policy.
 func refusedAtTheEnd(err error) bool {
-	var invalid x509.CertificateInvalidError
-	return errors.As(err, &invalid) &&
-		(invalid.Reason == x509.CANotAuthorizedForThisName || invalid.Reason == x509.NoValidChains)
+	reason := invalidity(err).Reason
+	return reason == x509.CANotAuthorizedForThisName || reason == x509.NoValidChains
 }
 
-// lenienceMatters reports whether certificates without their dates and critical
-// extensions can make a difference after err. A chain that is simply from
-// somewhere else is not looked at twice.
-func lenienceMatters(chain []*x509.Certificate, now time.Time, err error) bool {
-	if refusedAtTheEnd(err) {
-		return false
-	}
-	var invalid x509.CertificateInvalidError
-	return errors.As(err, &invalid) && invalid.Reason == x509.Expired ||
-		slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
-			return now.Before(c.NotBefore) || now.After(c.NotAfter) || len(c.UnhandledCriticalExtensions) > 0
-		})
+// invalidity returns what crypto/x509 says about a certificate in err. The Reason
+// is none of those there are if that is nothing.
+func invalidity(err error) x509.CertificateInvalidError {
+	invalid := x509.CertificateInvalidError{Reason: -1}
+	errors.As(err, &invalid)
+	return invalid
 }
 
 // buildLenient finds the paths that there are when what chain presents is valid
-// at any time and has no critical extensions that nobody here understands. The
-// roots stay as they are, so the time has to be one at which they are valid; and
-// where the operating system verifies, it sees the certificates as they are.
+// whenever it has to be, and has no critical extensions that nobody here
+// understands. The roots stay as they are, so the time has to be one at which they
+// are valid, and if it can be one at which chain[0] is, its dates stay as well, for
+// whoever trusts a root for those of certain dates only. Where the operating
+// system verifies, it sees the certificates as they are.
 func buildLenient(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (paths [][]*x509.Certificate, err error) {
-	at := now
+	at := clamp(now, chain[0])
 	for range 3 {
-		if paths, err = buildPaths(chain, roots, at, true); err == nil {
-			return paths, nil
-		}
-		cert := chain[0]
-		var invalid x509.CertificateInvalidError
-		if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
-			cert = invalid.Cert
-		}
-		next := clamp(now, cert)
-		if next.Equal(at) {
+		paths, err = buildPaths(chain, roots, at, true)
+		invalid := invalidity(err)
+		if invalid.Reason != x509.Expired {
 			break
 		}
-		at = next
+		at = clamp(now, invalid.Cert) // a root; what is presented is valid
 	}
-	return nil, err
+	if err == nil && !at.Equal(now) {
+		// What is valid now has had its chance now; if a root did not want it then,
+		// the dates of another time must not change its mind.
+		paths = slices.DeleteFunc(paths, func(path []*x509.Certificate) bool {
+			return !slices.ContainsFunc(path, func(c *x509.Certificate) bool { return !clamp(now, c).Equal(now) })
+		})
+		if len(paths) == 0 {
+			err = x509.UnknownAuthorityError{Cert: chain[0]}
+		}
+	}
+	return paths, err
 }
 
 // clamp returns the time nearest to t at which cert is valid.
@@ -209,9 +206,6 @@ func clamp(t time.Time, cert *x509.Certificate) time.Time {
 	return t
 }
 
-// endOfTime is later than any date in a certificate (RFC 5280 §4.1.2.5).
-var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // buildPaths has crypto/x509 find the paths from chain[0] to a root at a time,
 // for any usage. To be lenient it changes certificates, which are shared between
 // connections, by a cache of crypto/tls among others: it changes copies, and the
@@ -222,7 +216,7 @@ func buildPaths(chain []*x509.Certificate, roots *x509.CertPool, at time.Time, l
 		if !lenient {
 			return cert
 		}
-		c := lenientCopy(cert)
+		c := lenientCopy(cert, at)
 		originals[c] = cert
 		return c
 	}
@@ -246,12 +240,19 @@ func buildPaths(chain []*x509.Certificate, roots *x509.CertPool, at time.Time, l
 	return paths, err
 }
 
-// lenientCopy returns a certificate that is valid at any time and has no critical
-// extensions that nobody has processed. They are looked at elsewhere.
-func lenientCopy(cert *x509.Certificate) *x509.Certificate {
+// lenientCopy returns a certificate that is valid at a time and has no critical
+// extensions that nobody has processed. They are looked at elsewhere. Dates that
+// are no obstacle stay: a root may be trusted only for what it has issued before
+// a certain day (x509.CertPool.AddCertWithConstraint).
+func lenientCopy(cert *x509.Certificate, at time.Time) *x509.Certificate {
 	c := *cert
 	c.UnhandledCriticalExtensions = nil
-	c.NotBefore, c.NotAfter = time.Time{}, endOfTime
+	if at.Before(c.NotBefore) {
+		c.NotBefore = at
+	}
+	if at.After(c.NotAfter) {
+		c.NotAfter = at
+	}
 	return &c
 }
 

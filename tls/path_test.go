@@ -158,6 +158,7 @@ func TestVerdict(t *testing.T) {
 	first := made(t, root, other, ca("first"), func(c *x509.Certificate) { c.MaxPathLenZero = true })
 	server := made(t, root, other, called("server"))
 	second := made(t, first, mustEC(t), ca("second"))
+	expired := made(t, nil, mustEC(t), ca("expired"), days(-20, -10))
 	im := named("im.example")
 	upn := appendDER(nil, 0xa0, otherNameDER(derUPN, tagUTF8, "juliet@ad.example"))
 	leaf := func(by *issuer, edits ...edit) *x509.Certificate {
@@ -229,6 +230,8 @@ func TestVerdict(t *testing.T) {
 		{"authority unknown, something expired besides", []*x509.Certificate{leaf(stranger), oldRoot.cert}, roots, unknown},
 		{"self-signed, a namesake expired", []*x509.Certificate{leaf(nil, called("x")), made(t, nil, other, ca("x"), days(-20, -10)).cert}, roots, self},
 		{"expired, authority unknown", one(leaf(stranger, days(-20, -10))), roots, unknown | date},
+		{"intermediate expired, and another in front, authority unknown", append(below(stranger, []edit{days(-20, -10)}), expired.cert), roots, unknown | date},
+		{"something expired besides, authority unknown", []*x509.Certificate{leaf(stranger), expired.cert, stranger.cert}, roots, unknown},
 		{"intermediate expired, authority unknown", below(stranger, []edit{days(-20, -10)}), roots, unknown | date},
 
 		// Critical extensions: RFC 5280 §4.2
@@ -276,6 +279,7 @@ func TestVerdict(t *testing.T) {
 		{"XmppAddr by an address, not permitted", below(root, []edit{func(c *x509.Certificate) {
 			c.PermittedIPRanges = []*net.IPNet{{IP: net.IPv4(10, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}}
 		}}, onlyOther(dnsName("im.example"), xmppName("user@192.0.2.1"))), roots, anchored | bad},
+		{"XmppAddrs by an address and a name, not permitted", below(root, []edit{permits("im.example")}, onlyOther(dnsName("im.example"), xmppName("user@192.0.2.1"), xmppName("other.example"))), roots, anchored | bad},
 		{"XmppAddr not permitted, and expired", below(root, []edit{permits("other.example"), days(-20, -10)}, onlyOther(xmppName("im.example")), days(-20, -10)), roots, anchored | bad | date},
 		{"XmppAddr permitted, and expired", below(root, []edit{permits("im.example"), days(-20, -10)}, onlyOther(xmppName("im.example")), days(-20, -10)), roots, anchored | date},
 		{"constraint on otherNames, critical", below(root, []edit{otherConstraint(true)}), roots, anchored | bad},
@@ -286,6 +290,8 @@ func TestVerdict(t *testing.T) {
 		{"self-signed, wrong name, expired", one(made(t, nil, key, named("a.example"), days(-20, -10)).cert), roots, self | name | date},
 		{"everything", one(made(t, nil, shortKey, named("a.example"), days(-20, -10), mystery, usage(x509.ExtKeyUsageCodeSigning)).cert), roots, self | name | date | bad},
 		{"everything and anchored", one(made(t, root, shortKey, named("a.example"), days(-20, -10), mystery).cert), roots, anchored | name | date | bad},
+		{"name not permitted, and everything expired", below(root, []edit{permits("other.example"), days(-20, -10)}, days(-20, -10)), roots, anchored | bad | date},
+		{"name not permitted, and the authority expired", below(root, []edit{permits("other.example"), days(-20, -10)}), roots, anchored | bad | date},
 		{"name not permitted, nor right", below(root, []edit{permits("other.example")}, named("a.example")), roots, anchored | bad | name},
 	} {
 		before := contents(tc.chain)
@@ -328,6 +334,45 @@ func TestCauses(t *testing.T) {
 	require.ErrorContains(t, f.cause, "incompatible key usage")
 	var critical x509.UnhandledCriticalExtension
 	require.ErrorAs(t, f.cause, &critical)
+}
+
+// Where there are only names to go by, they are followed up to a bound, and each
+// certificate once.
+func TestNamesUpwards(t *testing.T) {
+	key := mustEC(t)
+	below := func(n int, edits ...edit) *x509.Certificate {
+		above := &issuer{&x509.Certificate{Subject: pkix.Name{CommonName: string(rune('a' + n + 1))}}, key}
+		return made(t, above, key, append([]edit{ca(string(rune('a' + n)))}, edits...)...).cert
+	}
+	for n := range maxPaths + 2 {
+		var chain []*x509.Certificate
+		for i := range maxPaths + 2 {
+			if i == n {
+				chain = append(chain, below(i, days(-20, -10)))
+			} else {
+				chain = append(chain, below(i))
+			}
+		}
+		f := noPath(chain, time.Now(), serverUsages, x509.UnknownAuthorityError{})
+		require.Equal(t, n < maxPaths, f.verdict.Has(stream.WrongTime), n)
+	}
+	over := made(t, nil, key, ca("over"), days(-20, -10))
+	f := noPath([]*x509.Certificate{made(t, over, key).cert, over.cert}, time.Now(), serverUsages, x509.UnknownAuthorityError{})
+	require.Equal(t, 1, strings.Count(f.cause.Error(), "it was valid until"))
+}
+
+// Constraints hold at the time that the handshake is at.
+func TestConstraintsAtAnotherTime(t *testing.T) {
+	root := made(t, nil, mustEC(t), ca("root"), days(500, 1000))
+	middle := made(t, root, mustEC(t), ca("middle"), days(500, 1000), func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"im.example"} })
+	leaf := made(t, middle, mustEC(t), days(500, 1000), withSAN(xmppName("im.example")))
+	chain := []*x509.Certificate{leaf.cert, middle.cert}
+	for day, want := range map[int]Verdict{
+		400: stream.Anchored | stream.WrongTime, 700: stream.Anchored, 1100: stream.Anchored | stream.WrongTime,
+	} {
+		f := inspectPath(chain, poolOf(root.cert), time.Now().AddDate(0, 0, day), serverUsages)
+		require.Equal(t, want, f.verdict, "%d: %s", day, f.verdict)
+	}
 }
 
 // What crypto/x509 says when there is no path, as operating systems say it too.

@@ -88,6 +88,15 @@ func TestCallersConfigIsNotTouched(t *testing.T) {
 	require.Zero(t, base.MinVersion)
 }
 
+// RFC 9325 §3.1.1: TLS 1.2 is the lowest version, and to say so is no fault.
+func TestLowestVersion(t *testing.T) {
+	for _, version := range []uint16{0, tls.VersionTLS12, tls.VersionTLS13} {
+		for _, c := range []*tls.Config{{MinVersion: version}, {MaxVersion: version}} {
+			require.NoError(t, (&ClientOptions{Config: c}).Validate())
+		}
+	}
+}
+
 func TestOptionsAreCopied(t *testing.T) {
 	client := &ClientOptions{Config: new(tls.Config), Certificates: make([]tls.Certificate, 1)}
 	kept := client.clone()
@@ -96,10 +105,11 @@ func TestOptionsAreCopied(t *testing.T) {
 	require.NoError(t, kept.Validate())
 	require.Empty(t, kept.Certificates[0].Certificate)
 
-	server := &ServerOptions{Config: new(tls.Config), Certificates: make([]tls.Certificate, 1)}
+	server := &ServerOptions{Config: new(tls.Config), Certificates: make([]tls.Certificate, 1), InsecureSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}
 	keptServer := server.clone()
 	server.Config.InsecureSkipVerify = true
 	server.Certificates[0].Certificate = [][]byte{{1}}
+	server.InsecureSuites[0] = 0xffff
 	require.NoError(t, keptServer.Validate())
 	require.Empty(t, keptServer.Certificates[0].Certificate)
 }

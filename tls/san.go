@@ -138,8 +138,8 @@ func subtreesHold(value []byte, base byte) bool {
 		return true
 	}
 	for len(outer) > 0 {
-		tag, subtrees, err := outer.next()
-		if err != nil || tag != tagExplicit0 && tag != tagExplicit1 {
+		tag, subtrees, _ := outer.next()
+		if tag != tagExplicit0 && tag != tagExplicit1 {
 			return true
 		}
 		for len(subtrees) > 0 {

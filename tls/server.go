@@ -110,13 +110,19 @@ type serverSide struct {
 	used     *tls.Certificate // what was presented; written during the handshake
 }
 
-// prepare returns a handshake for a stream that is addressed to domain.
+// prepare returns a handshake for a stream between a client and a server that is
+// addressed to domain.
 func (o *ServerOptions) prepare(domain jid.JID) (*serverSide, error) {
+	return o.prepareFor(domain, serviceClient)
+}
+
+// prepareFor is prepare for a service, which the certificate may name.
+func (o *ServerOptions) prepareFor(domain jid.JID, service string) (*serverSide, error) {
 	c, err := o.config()
 	if err != nil {
 		return nil, err
 	}
-	ref, err := newReference(domain, "")
+	ref, err := newReference(domain, service)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +144,7 @@ func (o *ServerOptions) prepare(domain jid.JID) (*serverSide, error) {
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		asked := *hello
 		asked.ServerName = ref.host
-		cert, err := choose(&asked, certs, get)
+		cert, err := choose(&asked, ref, certs, get)
 		s.used = cert
 		return cert, err
 	}
@@ -146,7 +152,7 @@ func (o *ServerOptions) prepare(domain jid.JID) (*serverSide, error) {
 }
 
 // choose returns the certificate to present.
-func choose(hello *tls.ClientHelloInfo, certs []tls.Certificate, get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*tls.Certificate, error) {
+func choose(hello *tls.ClientHelloInfo, ref *reference, certs []tls.Certificate, get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*tls.Certificate, error) {
 	if get != nil {
 		if cert, err := get(hello); cert != nil || err != nil {
 			return cert, err
@@ -155,16 +161,23 @@ func choose(hello *tls.ClientHelloInfo, certs []tls.Certificate, get func(*tls.C
 	if len(certs) == 0 {
 		return nil, fmt.Errorf("%w: no certificate for %s", ErrConfig, quote.ASCII(hello.ServerName, 256))
 	}
-	for _, host := range []string{hello.ServerName, ""} {
-		h := *hello
-		h.ServerName = host
-		for i := range certs {
-			if h.SupportsCertificate(&certs[i]) == nil {
-				return &certs[i], nil
-			}
+	// What a certificate names is looked at here as clients do: crypto/tls sees
+	// DNS names and addresses only.
+	h := *hello
+	h.ServerName = ""
+	best := -1
+	for i := range certs {
+		if h.SupportsCertificate(&certs[i]) != nil {
+			continue
+		}
+		if own := leaf(&certs[i]); own != nil && ref.matches(own) {
+			return &certs[i], nil
+		}
+		if best < 0 {
+			best = i
 		}
 	}
-	return &certs[0], nil // the handshake says best what does not fit
+	return &certs[max(best, 0)], nil // if none suits, the handshake says best why
 }
 
 // handshake makes conn a TLS connection.
@@ -193,7 +206,7 @@ func leaf(cert *tls.Certificate) *x509.Certificate {
 	switch {
 	// GetCertificate can return a key without a certificate. crypto/tls presents
 	// that as an empty list, and clients that accept it are up to something.
-	case cert == nil || cert.Leaf == nil && len(cert.Certificate) == 0:
+	case cert == nil || len(cert.Certificate) == 0:
 		return nil
 	case cert.Leaf != nil:
 		return cert.Leaf

@@ -55,42 +55,37 @@ func StartTLSClient(opts *ClientOptions) stream.Feature {
 }
 
 func initiate(ctx context.Context, n *stream.Negotiation, offer *stream.Element, o *ClientOptions) (stream.Outcome, error) {
-	var none stream.Outcome
-	service := serviceClient
-	if n.Profile().ContentNS == stream.NSServer {
-		service = serviceServer
-	}
-	side, err := o.prepareFor(n.Domain(), service)
+	side, err := o.prepareFor(n.Domain(), serviceOf(n))
 	if err != nil {
-		return none, err
+		return stream.Outcome{}, err
 	}
 	if offer == nil && !o.TryUnadvertised {
-		return none, ErrNotOffered
+		return stream.Outcome{}, ErrNotOffered
 	}
 	if err := n.Write(func(w *stream.Writer) {
 		w.Start(nameStartTLS)
 		w.End()
 	}); err != nil {
-		return none, err
+		return stream.Outcome{}, err
 	}
 	answer, err := n.Read(ctx)
 	switch {
 	case err != nil && offer == nil:
-		return none, fmt.Errorf("%w, and asking for it failed: %w", ErrNotOffered, err)
+		return stream.Outcome{}, fmt.Errorf("%w, and asking for it failed: %w", ErrNotOffered, err)
 	case err != nil:
-		return none, err
+		return stream.Outcome{}, err
 	case answer.Name() == nameFailure && offer == nil:
-		return none, fmt.Errorf("%w: %w", ErrNotOffered, ErrRefused)
+		return stream.Outcome{}, fmt.Errorf("%w: %w", ErrNotOffered, ErrRefused)
 	case answer.Name() == nameFailure:
-		return none, ErrRefused
+		return stream.Outcome{}, ErrRefused
 	case answer.Name() != nameProceed:
-		return none, stream.Abort(fmt.Errorf("%w: %s", ErrUnexpected, quote.ASCII(answer.Name().String(), 256)))
+		return stream.Outcome{}, stream.Abort(fmt.Errorf("%w: %s", ErrUnexpected, quote.ASCII(answer.Name().String(), 256)))
 	}
 	// RFC 6120 §5.4.2.3: TLS begins right after the '>' of <proceed/>.
 	if err := n.Upgrade(func(conn net.Conn) (net.Conn, stream.Security, error) {
 		return clientHandshake(ctx, conn, side)
 	}); err != nil {
-		return none, err
+		return stream.Outcome{}, err
 	}
 	return stream.Outcome{Reached: stream.Secure, Restart: true}, nil
 }
@@ -124,31 +119,39 @@ func StartTLSServer(opts *ServerOptions) stream.Feature {
 }
 
 func accept(ctx context.Context, n *stream.Negotiation, el *stream.Element, o *ServerOptions) (stream.Outcome, error) {
-	var none stream.Outcome
 	// RFC 6120 §5.3.3, §5.4.3.1 rule 1: not even a space may follow the request.
 	// Upgrade would say so too, but not before <proceed/>.
 	if n.Buffered() > 0 {
-		return none, stream.Abort(stream.ErrPlaintextInjected)
+		return stream.Outcome{}, stream.Abort(stream.ErrPlaintextInjected)
 	}
 	if !bare(el) {
-		return none, refuse(n, fmt.Errorf("%w: the request is malformed", ErrUnexpected))
+		return stream.Outcome{}, refuse(n, fmt.Errorf("%w: the request is malformed", ErrUnexpected))
 	}
-	side, err := o.prepare(n.Domain())
+	side, err := o.prepareFor(n.Domain(), serviceOf(n))
 	if err != nil {
-		return none, refuse(n, err)
+		return stream.Outcome{}, refuse(n, err)
 	}
 	if err := n.Write(func(w *stream.Writer) {
 		w.Start(nameProceed)
 		w.End()
 	}); err != nil {
-		return none, err
+		return stream.Outcome{}, err
 	}
 	if err := n.Upgrade(func(conn net.Conn) (net.Conn, stream.Security, error) {
 		return side.handshake(ctx, conn)
 	}); err != nil {
-		return none, err
+		return stream.Outcome{}, err
 	}
 	return stream.Outcome{Reached: stream.Secure, Restart: true}, nil
+}
+
+// serviceOf returns the service that the certificate of the receiving entity may
+// name.
+func serviceOf(n *stream.Negotiation) string {
+	if n.Profile().ContentNS == stream.NSServer {
+		return serviceServer
+	}
+	return serviceClient
 }
 
 // bare reports whether a request is the empty element that it has to be.
@@ -162,11 +165,8 @@ func bare(el *stream.Element) bool {
 // refuse sends <failure/>; the stream is closed after it because of the error
 // that refuse returns (RFC 6120 §5.4.2.2).
 func refuse(n *stream.Negotiation, cause error) error {
-	if err := n.Write(func(w *stream.Writer) {
+	return errors.Join(cause, n.Write(func(w *stream.Writer) {
 		w.Start(nameFailure)
 		w.End()
-	}); err != nil {
-		return errors.Join(cause, err)
-	}
-	return cause
+	}))
 }

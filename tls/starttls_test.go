@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,21 @@ func (b *bed) connect(domain string, client *xtls.ClientOptions, server *xtls.Se
 		}
 	}
 	return c, s
+}
+
+// breaking is a connection that cannot be written to from a certain moment on.
+type breaking struct {
+	net.Conn
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("the cable is cut")
+
+func (c *breaking) Write(b []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, errBroken
+	}
+	return c.Conn.Write(b)
 }
 
 // peer is the other side by hand.
@@ -226,6 +243,60 @@ func TestStartTLS(t *testing.T) {
 		require.Contains(b.t, all, "<internal-server-error")
 		require.NotContains(b.t, all, "certificate") // not the peer's business
 		require.ErrorIs(b.t, (<-done).err, xtls.ErrConfig)
+	})
+
+	inBubble(t, "server/domain too long for the DNS", func(b *bed) {
+		domain := strings.Repeat("a.", 200) + "example"
+		done := b.server(domain, secureOnly, nil, xtls.StartTLSServer(&xtls.ServerOptions{Certificates: []tls.Certificate{b.issue("im.example")}}))
+		p := &peer{t: b.t, conn: b.near}
+		p.send(strings.ReplaceAll(clientHeader, "im.example", domain))
+		p.expect("</stream:features>")
+		p.send(startTLS)
+		require.Contains(b.t, p.rest(), failure)
+		require.ErrorIs(b.t, (<-done).err, xtls.ErrConfig)
+	})
+
+	inBubble(t, "connection broken", func(b *bed) {
+		wire := &breaking{Conn: b.near}
+		b.near = wire
+		done := b.client("im.example", secureOnly, nil, xtls.StartTLSClient(nil))
+		p := &peer{t: b.t, conn: b.far}
+		p.expect(">")
+		p.expect(">")
+		wire.broken.Store(true)
+		p.send(serverHeader + features(offerTLS))
+		require.ErrorIs(b.t, (<-done).err, errBroken)
+
+		b.near, b.far = memPair(b)
+		wire = &breaking{Conn: b.far}
+		b.far = wire
+		done = b.server("im.example", secureOnly, nil, xtls.StartTLSServer(&xtls.ServerOptions{Certificates: []tls.Certificate{b.issue("im.example")}}))
+		p = &peer{t: b.t, conn: b.near}
+		p.send(clientHeader)
+		p.expect("</stream:features>")
+		wire.broken.Store(true)
+		p.send(startTLS)
+		require.ErrorIs(b.t, (<-done).err, errBroken)
+	})
+
+	// RFC 6120 §13.7.1.2.1: the service is that of the stream, for both.
+	inBubble(t, "between servers", func(b *bed) {
+		im := jid.MustParse("im.example")
+		profile := stream.Profile{ContentNS: stream.NSServer, Goal: stream.Secure, InsecureGoal: true}
+		cert, err := b.ca.IssueWith(xtls.IssueOptions{SRVNames: []string{"_xmpp-server.im.example"}})
+		require.NoError(b.t, err)
+		forClients, err := b.ca.IssueWith(xtls.IssueOptions{SRVNames: []string{"_xmpp-client.im.example"}})
+		require.NoError(b.t, err)
+		serving := b.server("im.example", profile, nil, xtls.StartTLSServer(&xtls.ServerOptions{Certificates: []tls.Certificate{forClients, cert}}))
+		session, err := stream.Initiate(b.t.Context(), b.near, &stream.InitiateOptions{
+			Profile: profile, To: im, From: jid.MustParse("other.example"), Features: []stream.Feature{xtls.StartTLSClient(&xtls.ClientOptions{RootCAs: b.ca.Pool()})},
+		})
+		require.NoError(b.t, err)
+		require.Equal(b.t, []string{"_xmpp-server.im.example"}, session.Security().Identities)
+		session.Abort(context.Canceled)
+		o := <-serving
+		require.NoError(b.t, o.err)
+		o.session.Abort(context.Canceled)
 	})
 
 	inBubble(t, "domain too long for the DNS", func(b *bed) {

@@ -105,6 +105,12 @@ func TestInsecureSuites(t *testing.T) {
 			require.NoError(t, (&ClientOptions{InsecureSuites: []uint16{suite.ID}}).Validate(), suite.Name)
 		}
 	})
+	t.Run("known, but for TLS 1.3", func(t *testing.T) {
+		for _, suite := range tls.CipherSuites()[:3] {
+			err := (&ClientOptions{InsecureSuites: []uint16{suite.ID}}).Validate()
+			require.ErrorContains(t, err, suite.Name+" is not for TLS 1.2")
+		}
+	})
 	t.Run("the base is not touched", func(t *testing.T) {
 		base := make([]uint16, 1, 8)
 		base[0] = tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256

@@ -25,7 +25,10 @@ type Presented struct {
 	// certificate is not among them.
 	Chains [][]*x509.Certificate
 	// Verdict is what the rules of RFC 5280 and RFC 9525 say, and the
-	// RevocationChecker.
+	// RevocationChecker, who is asked about paths: of a certificate that leads to
+	// no trusted root it is not known whether it is revoked, and a peer can leave
+	// out what would lead there. A policy that overlooks UnknownAuthority, or an
+	// Unacceptable for which there are no Chains, overlooks that too.
 	Verdict Verdict
 	// Err is the error with which the handshake ends if nobody accepts the
 	// certificate: nil if Verdict is OK, else a [*CertificateError].
