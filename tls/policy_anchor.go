@@ -1,13 +1,18 @@
 package tls
 
 import (
+	"context"
 	"crypto/x509"
+
+	"stanzakit.dev/xmpp/stream"
 )
 
 // leadsTo checks that the chain of certificates that a peer presented leads to
 // one of anchors, by the rules of RFC 5280 §6 for the time and the use, as if
-// there were no other trusted roots. Names are not looked at.
-func leadsTo(p *Presented, anchors []*x509.Certificate) error {
+// there were no other trusted roots, and that what leads there is not revoked.
+// Names are not looked at. The paths become those of p, since they are what p
+// rests on if it is accepted. The error wraps [ErrRevoked] if it is that.
+func leadsTo(ctx context.Context, p *Presented, anchors []*x509.Certificate) error {
 	roots := x509.NewCertPool()
 	for _, cert := range anchors {
 		roots.AddCert(cert)
@@ -16,6 +21,16 @@ func leadsTo(p *Presented, anchors []*x509.Certificate) error {
 	if p.Domain.IsZero() { // a client's; see verifyClient
 		usages = append(usages, x509.ExtKeyUsageClientAuth)
 	}
-	_, err := verifyPath(p.Chain, roots, p.Now, usages...)
-	return err
+	chains, err := verifyPath(p.Chain, roots, p.Now, usages...)
+	if err != nil {
+		return err
+	}
+	f := finding{chains: chains}
+	f.checkRevocation(ctx, p.Revocation, p.Now)
+	if f.verdict.Has(stream.Revoked) {
+		p.Verdict |= stream.Revoked
+		return p.refused(f.cause)
+	}
+	p.Chains, p.RevocationErr = f.chains, f.revocationErr
+	return nil
 }

@@ -63,8 +63,10 @@ const maxTLSA = 128
 // A certificate that none allows is refused with an error that wraps [ErrDANE],
 // also if a trusted authority vouches for it; so is every certificate if the
 // resolver fails. The certificate may name the domain or, if SRV records that
-// are authenticated led there, the server (RFC 7673 §4). One that is revoked is
-// never accepted.
+// are authenticated led there, the server (RFC 7673 §4). One that is known to be
+// revoked is never accepted. The [RevocationChecker], if there is one, is asked
+// about the way to an authority that a record names; with DANE-EE it is known
+// only of a certificate that leads to a trusted authority too.
 //
 // Without such records the ordinary rules apply, as in [Default]; and for an IP
 // address, and for the certificate of a client.
@@ -120,7 +122,7 @@ func (o *danePolicy) VerifyCertificate(ctx context.Context, p *Presented) error 
 		// RFC 7673 §4.1, §6: either name will do once the SRV records are secure.
 		named = stream.WrongName
 	}
-	return daneVerdict(p, usableTLSA(records), named, host)
+	return daneVerdict(ctx, p, usableTLSA(records), named, host)
 }
 
 // dnsError says that the DNS could not be asked. What a resolver says may come
@@ -138,7 +140,7 @@ func (e *dnsError) Unwrap() []error { return []error{ErrDANE, e.err} }
 
 // daneVerdict applies usable records to a certificate. Named is what to forgive
 // because the certificate names the server, if it does.
-func daneVerdict(p *Presented, records []TLSA, named Verdict, host string) error {
+func daneVerdict(ctx context.Context, p *Presented, records []TLSA, named Verdict, host string) error {
 	ordinary := nothingBut(p.Verdict, named)
 	if len(records) == 0 { // RFC 7673 §4.1
 		if ordinary {
@@ -187,10 +189,12 @@ func daneVerdict(p *Presented, records []TLSA, named Verdict, host string) error
 			matched = matched || ok
 		}
 	}
-	if len(anchors) > 0 && leadsTo(p, anchors) == nil {
-		if nothingBut(p.Verdict, stream.UnknownAuthority|named) {
-			return nil
-		}
+	switch err := leadsTo(ctx, p, anchors); {
+	case errors.Is(err, ErrRevoked):
+		return fmt.Errorf("%w: %w", ErrDANE, err)
+	case err == nil && nothingBut(p.Verdict, stream.UnknownAuthority|named):
+		return nil
+	case err == nil:
 		matched = true
 	}
 	name := quote.ASCII(host, 256)

@@ -186,6 +186,55 @@ func TestRevokedIsNeverAccepted(t *testing.T) {
 	}
 }
 
+// An authority that only the policy trusts is asked about too, and what leads to
+// it counts for when the certificate stops being good.
+func TestRevokedByAnAuthorityOfThePolicy(t *testing.T) {
+	ca := newAuthority(t, "CA", nil)
+	inner := newAuthority(t, "intermediate", ca)
+	cert := inner.pair(t, nil)
+	cert.Certificate = [][]byte{cert.Certificate[0], inner.cert.Raw, ca.cert.Raw}
+	other := newAuthority(t, "another", nil)
+	clock := &tls.Config{Time: func() time.Time { return pkiNow }}
+	for name, policy := range map[string]VerifyPolicy{
+		"Pin":     Pin(imExample, PinOf(ca.cert)),
+		"DANE-TA": DANE(zone{records: []TLSA{tlsa(2, 0, 0, ca.cert)}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := &ClientOptions{RootCAs: other.pool(), Config: clock, Policy: policy, Target: "xmpp.hosting.example:5222"}
+			lists := func(der ...[]byte) RevocationChecker {
+				source, err := StaticCRLs(der...)
+				require.NoError(t, err)
+				return CRLs(source, nil)
+			}
+			opts.Revocation = lists(ca.crl(t, nil), inner.crl(t, nil))
+			c, _ := shake(t, "im.example", opts, certs(cert))
+			require.NoError(t, c.err)
+			require.Equal(t, earliest(cert.Leaf, inner.cert, ca.cert), c.sec.Expires)
+			for _, revoked := range []RevocationChecker{
+				lists(ca.crl(t, nil), inner.crl(t, nil, cert.Leaf)), lists(ca.crl(t, nil, inner.cert), inner.crl(t, nil)),
+			} {
+				opts.Revocation = revoked
+				c, _ = shake(t, "im.example", opts, certs(cert))
+				require.ErrorIs(t, c.err, ErrRevoked)
+				var cerr *CertificateError
+				require.ErrorAs(t, c.err, &cerr)
+				require.Equal(t, stream.UnknownAuthority|stream.Revoked, cerr.Verdict)
+			}
+		})
+	}
+}
+
+// earliest returns when the first of some certificates stops being valid.
+func earliest(certs ...*x509.Certificate) time.Time {
+	first := certs[0].NotAfter
+	for _, c := range certs {
+		if c.NotAfter.Before(first) {
+			first = c.NotAfter
+		}
+	}
+	return first
+}
+
 // TestRevocationInHandshakes: what cannot be found out, and what follows from
 // that by choice.
 func TestRevocationInHandshakes(t *testing.T) {

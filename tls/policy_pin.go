@@ -83,10 +83,12 @@ func (e *PinError) Error() string {
 //
 // A certificate with a pinned key is accepted whoever has signed it and whatever
 // it names. The pin says nothing about the rest: the certificate has to be valid
-// at this time, fit for the use, and not revoked.
+// at this time, fit for the use, and not known to be revoked. That it is revoked
+// can be known only if the peer sends what leads to a trusted authority.
 //
 // If it is the key of an authority in the chain that is pinned, that authority
-// alone is trusted, and the name is checked: it has signed for others as well.
+// alone is trusted, and the name is checked: it has signed for others as well. The
+// [RevocationChecker], if there is one, is asked about the way to it.
 //
 // Other certificates are refused with a [*PinError], also when a trusted
 // authority vouches for them. AllOf(Default(), Pin(…)) demands both, AnyOf(…)
@@ -103,7 +105,7 @@ type pinPolicy struct {
 func (o *pinPolicy) pinned(cert *x509.Certificate) bool { return slices.Contains(o.pins, PinOf(cert)) }
 
 // VerifyCertificate implements [VerifyPolicy].
-func (o *pinPolicy) VerifyCertificate(_ context.Context, p *Presented) error {
+func (o *pinPolicy) VerifyCertificate(ctx context.Context, p *Presented) error {
 	if len(p.Chain) == 0 {
 		return errNoCertificate
 	}
@@ -128,10 +130,12 @@ func (o *pinPolicy) VerifyCertificate(_ context.Context, p *Presented) error {
 			anchors = append(anchors, cert)
 		}
 	}
-	if len(anchors) > 0 && leadsTo(p, anchors) == nil {
-		if nothingBut(p.Verdict, stream.UnknownAuthority) {
-			return nil
-		}
+	switch err := leadsTo(ctx, p, anchors); {
+	case errors.Is(err, ErrRevoked):
+		return err
+	case err == nil && nothingBut(p.Verdict, stream.UnknownAuthority):
+		return nil
+	case err == nil:
 		return verdictError(p)
 	}
 	return &PinError{Domain: p.Domain.Domain(), Got: PinOf(p.Chain[0]), Want: slices.Clone(o.pins)}

@@ -68,7 +68,7 @@ func (v *verifier) install(ctx context.Context, c *tls.Config, result **Presente
 func (v *verifier) judge(ctx context.Context, chain []*x509.Certificate) (p *Presented, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p = &Presented{Target: v.target, Chain: chain, Now: v.now()}
+	p = &Presented{Target: v.target, Chain: chain, Revocation: v.revocation, Now: v.now()}
 	if v.ref != nil {
 		p.Domain = v.ref.domain
 	}

@@ -38,6 +38,9 @@ type Presented struct {
 	// hold back a list of revoked certificates could keep everybody out. A policy
 	// that would rather have that returns this error.
 	RevocationErr error
+	// Revocation is who was asked, or nil, for policies that find paths of their
+	// own to authorities of their own.
+	Revocation RevocationChecker
 	// Now is the time that the verdict is about.
 	Now time.Time
 }
