@@ -84,22 +84,22 @@ func testS08(t *testing.T) {
 	})
 }
 
-// testS09: a cancelled context stops the computation at once.
+// testS09: a cancelled context stops the computation within one portion of it, and a portion is a small
+// part of the 500 ms that there are. Work is counted rather than timed: a machine may have other things to do.
 func testS09(t *testing.T) {
+	const asked = 3 // how often the context is good
 	t.Run("client", func(t *testing.T) {
 		for _, h := range hashes {
 			cfg := clientConfig()
 			cfg.Binding, cfg.nonce = Binding{}, "abc"
 			c := newClient(t, Scram(h), cfg)
 			send(t, c, nil)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-			defer cancel()
-			begin := time.Now()
+			ctx := &countCtx{Context: t.Context(), limit: asked}
 			_, done, err := c.Next(ctx, fmt.Appendf(nil, "r=abcd,s=%s,i=%d", b64(testSalt), DefaultMaxIterations))
-			require.Less(t, time.Since(begin), 500*time.Millisecond)
 			require.ErrorIs(t, err, Aborted)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorIs(t, err, context.Canceled)
 			require.False(t, done)
+			require.Equal(t, asked+1, ctx.asked)
 		}
 	})
 	t.Run("server", func(t *testing.T) {
@@ -107,14 +107,24 @@ func testS09(t *testing.T) {
 		k := store.keys[SHA256]
 		k.Iterations = DefaultMaxIterations
 		store.keys[SHA256] = k
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		begin := time.Now()
+		ctx := &countCtx{Context: t.Context(), limit: asked}
 		_, done, err := newServer(t, Plain(), &ServerConfig{Store: store, Secure: true}).Next(ctx, []byte("\x00user\x00pencil"))
-		require.Less(t, time.Since(begin), 500*time.Millisecond)
 		require.ErrorIs(t, err, TemporaryAuthFailure)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 		require.False(t, done)
+		require.Equal(t, asked+1, ctx.asked)
+	})
+	t.Run("a portion", func(t *testing.T) {
+		for _, h := range hashes {
+			least := time.Hour // the best of some runs is the one that nobody disturbed
+			for range 5 {
+				begin := time.Now()
+				_, err := saltedPassword(t.Context(), h, "p", []byte("s"), ctxEvery)
+				require.NoError(t, err)
+				least = min(least, time.Since(begin))
+			}
+			require.Less(t, least, 500*time.Millisecond)
+		}
 	})
 	t.Run("asked every 4096 iterations", func(t *testing.T) {
 		ctx := &countCtx{Context: t.Context()}

@@ -118,7 +118,7 @@ const maxTrace = 255
 // token, and is looked at no further than for its two halves: it has no meaning to the protocol.
 func checkTrace(trace string) error {
 	switch {
-	case len(trace) > maxTrace*utf8.UTFMax || utf8.RuneCountInString(trace) > maxTrace:
+	case utf8.RuneCountInString(trace) > maxTrace:
 		return fmt.Errorf("trace is longer than %d characters", maxTrace)
 	case !utf8.ValidString(trace):
 		return errors.New("trace is not UTF-8")
@@ -127,7 +127,7 @@ func checkTrace(trace string) error {
 	case !traceDirection(trace):
 		return errors.New("trace mixes directions of writing")
 	}
-	if at := strings.LastIndexByte(trace, '@'); at == 0 || at >= 0 && at == len(trace)-1 {
+	if at := strings.LastIndexByte(trace, '@'); at >= 0 && (at == 0 || at == len(trace)-1) {
 		return errors.New("trace is neither a token nor an address")
 	}
 	return nil

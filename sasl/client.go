@@ -93,8 +93,8 @@ type ClientConfig struct {
 	// nothing is kept. It needs Service.
 	Cache KeyCache
 
-	// Service names what the account belongs to, for Cache alone: the domain of the server. Keys
-	// kept for one service are never used towards another.
+	// Service names what the account belongs to: the domain of the server. Cache needs it, since keys
+	// kept for one service are never used towards another, and so does DIGEST-MD5. Empty: not said.
 	Service string
 
 	// Rand is the source of nonces. Nil: crypto/rand.

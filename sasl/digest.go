@@ -34,16 +34,15 @@ func InsecureDigestMD5() Mechanism {
 // [ErrUsername], [ErrPassword], or [ErrConfig] for a realm that is not UTF-8 or holds control
 // characters.
 func InsecureDigestKey(username, realm, password string) ([md5.Size]byte, error) {
-	var none [md5.Size]byte
 	if err := checkDigestName(username); err != nil {
-		return none, fmt.Errorf("sasl: %w", err)
+		return [md5.Size]byte{}, fmt.Errorf("sasl: %w", err)
 	}
 	if err := checkRealm(realm); err != nil {
-		return none, fmt.Errorf("sasl: %w", err)
+		return [md5.Size]byte{}, fmt.Errorf("sasl: %w", err)
 	}
 	password, err := preparePassword(password)
 	if err != nil {
-		return none, fmt.Errorf("sasl: %w", err)
+		return [md5.Size]byte{}, fmt.Errorf("sasl: %w", err)
 	}
 	return digestKey(username, realm, password), nil
 }

@@ -33,6 +33,10 @@ func newDigestClient(c *ClientConfig) (Client, error) {
 	if err := checkDigestName(cfg.Username); err != nil {
 		return nil, aborted("", err)
 	}
+	// RFC 2831 §7.2: no control characters in a quoted-string.
+	if strings.ContainsFunc(cfg.AuthzID, isControl) {
+		return nil, aborted("authorization identity", fmt.Errorf("%w: a control character", ErrUsername))
+	}
 	if err := checkRealm(cfg.Service); err != nil {
 		return nil, aborted("Service", err)
 	}
@@ -97,8 +101,7 @@ func (d *digestClient) respond(ctx context.Context, challenge string) ([]byte, e
 	}
 	d.sent = digestResponse{username: d.cfg.Username, realm: realm, nonce: m.nonce, cnonce: cnonce,
 		uri: digestURI(d.cfg.Service), authzID: d.cfg.AuthzID}
-	beyondASCII := func(r rune) bool { return r > 0x7f }
-	if !m.utf8 && strings.ContainsFunc(d.cfg.Username+password+realm+d.sent.uri+d.cfg.AuthzID, beyondASCII) {
+	if !m.utf8 && !isASCII(d.cfg.Username+password+realm+d.sent.uri+d.cfg.AuthzID) {
 		return nil, aborted("digest-challenge", fmt.Errorf("%w: no charset, and the account is not ASCII", errDigestGrammar))
 	}
 	d.key = digestKey(d.cfg.Username, realm, password)

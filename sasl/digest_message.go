@@ -30,7 +30,8 @@ type directive struct {
 }
 
 // parseDirectives reads 1#( directive ) of RFC 2831 §7: separated by commas, with white space around
-// words, and with elements that are empty and do not count.
+// words, and with elements that are empty and do not count. Its errors quote nothing: who knows what a client
+// has put there.
 func parseDirectives(msg string, limit int) ([]directive, error) {
 	bad := func(what string) ([]directive, error) {
 		return nil, fmt.Errorf("%w: %s", errDigestGrammar, what)
@@ -54,7 +55,7 @@ func parseDirectives(msg string, limit int) ([]directive, error) {
 		d.name = strings.ToLower(d.name)
 		rest = skipSpace(rest)
 		if !strings.HasPrefix(rest, "=") {
-			return bad("no equals sign behind " + quote(d.name))
+			return bad("no equals sign behind a name")
 		}
 		rest = skipSpace(rest[1:])
 		ok := true
@@ -65,10 +66,10 @@ func parseDirectives(msg string, limit int) ([]directive, error) {
 			ok = d.value != ""
 		}
 		if !ok {
-			return bad("value of " + quote(d.name))
+			return bad("value of a directive")
 		}
 		if rest = skipSpace(rest); rest != "" && rest[0] != ',' {
-			return bad("something behind the value of " + quote(d.name))
+			return bad("something behind a value")
 		}
 		if len(all) == maxDirectives {
 			return bad("too many directives")
@@ -122,10 +123,11 @@ func cutQuoted(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
+// quotedPairs are the characters that a quoted-string holds behind a backslash (RFC 2831 §7.2).
+var quotedPairs = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
 // quoteDirective writes a quoted-string.
-func quoteDirective(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-}
+func quoteDirective(s string) string { return `"` + quotedPairs.Replace(s) + `"` }
 
 // A form is how the grammar writes the value of a directive.
 type form byte
@@ -171,7 +173,7 @@ func collect(msg string, limit int, forms map[string]form, many string) (map[str
 			d.value = before + "\x00" + d.value
 		}
 		values[d.name] = d.value
-		ascii = ascii && !strings.ContainsFunc(d.value, func(r rune) bool { return r > 0x7f })
+		ascii = ascii && isASCII(d.value)
 	}
 	charset, ok := values["charset"]
 	switch {
@@ -181,10 +183,15 @@ func collect(msg string, limit int, forms map[string]form, many string) (map[str
 		// §2.1.1: without it, the encoding is ISO 8859-1, which is not supported here beyond ASCII.
 		return nil, fmt.Errorf("%w: not ASCII, and no charset", errDigestGrammar)
 	}
-	if buf, ok := values["maxbuf"]; ok && strings.Trim(buf, "0123456789") != "" {
+	if strings.Trim(values["maxbuf"], "0123456789") != "" {
 		return nil, fmt.Errorf("%w: maxbuf", errDigestGrammar)
 	}
 	return values, nil
+}
+
+// isASCII reports whether s is the same in UTF-8 and in ISO 8859-1.
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // digestChallenge is a parsed digest-challenge.

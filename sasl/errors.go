@@ -129,8 +129,8 @@ func (e *Error) Error() string {
 
 // Is reports whether target is the condition of e.
 func (e *Error) Is(target error) bool {
-	c, ok := target.(Condition)
-	return ok && c == e.condition()
+	c, _ := target.(Condition) // the empty one is nobody's
+	return c == e.condition()
 }
 
 // Unwrap returns the local cause.

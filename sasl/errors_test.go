@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,4 +57,23 @@ func TestRejected(t *testing.T) {
 		send(t, c, send(t, newServer(t, Scram(SHA1), serverConfig()), send(t, c, nil)))
 		fail(t, c, "e="+value, want, ErrRejected)
 	}
+}
+
+// TestErrorTexts: how much of a peer's text is repeated, and how.
+func TestErrorTexts(t *testing.T) {
+	require.Equal(t, `"`+strings.Repeat("x", maxQuoted)+`"`, quote(strings.Repeat("x", maxQuoted)))
+	require.Equal(t, `"`+strings.Repeat("x", maxQuoted)+`"…`, quote(strings.Repeat("x", maxQuoted+1)))
+	require.Equal(t, strings.Repeat("x", maxText), legible(strings.Repeat("x", maxText)))
+	require.Equal(t, strings.Repeat("x", maxText)+"…", legible(strings.Repeat("x", maxText+1)))
+	for text, want := range map[string]string{"naïve": "naïve", "a\xffb": `"a\xffb"`, "a\ufffdb": `"a\ufffdb"`, "a\u202eb": `"a\u202eb"`, "a\nb": `"a\nb"`} {
+		require.Equal(t, want, legible(text))
+	}
+	names := make([]string, maxListed)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	require.Equal(t, `"0", "1", "2", "3", "4", "5", "6", "7"`, quoteList(names))
+	require.Equal(t, `"0", "1", "2", "3", "4", "5", "6", "7" and 1 more`, quoteList(append(names, "8")))
+	require.NotErrorIs(t, &Error{}, Condition(""))
+	require.NotErrorIs(t, &Error{Condition: Aborted}, errNo)
 }

@@ -125,15 +125,16 @@ func (k *Keys) UnmarshalText(text []byte) error {
 	if !ok || len(parts) != 3 {
 		return bad("not of the form SCRAM-<hash>$<iterations>:<salt>$<StoredKey>:<ServerKey>")
 	}
-	count, salt, ok1 := bytes.Cut(parts[1], []byte(":"))
-	stored, server, ok2 := bytes.Cut(parts[2], []byte(":"))
-	if !ok1 || !ok2 {
-		return bad("a colon is missing")
-	}
+	// Without a colon the part behind it is empty, which none of them may be.
+	count, salt, _ := bytes.Cut(parts[1], []byte(":"))
+	stored, server, _ := bytes.Cut(parts[2], []byte(":"))
 	n := Keys{Hash: Hash(parts[0])}
+	if !n.Hash.Available() {
+		return bad("unknown hash")
+	}
 	var err error
 	if n.Iterations, err = parseIterations(string(count)); err != nil {
-		return fmt.Errorf("sasl: stored keys: %w", err)
+		return fmt.Errorf("sasl: %w: stored keys: not a positive number", ErrIterations)
 	}
 	for _, f := range []struct {
 		dst  *[]byte

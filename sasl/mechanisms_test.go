@@ -87,8 +87,9 @@ func TestExchangeOthers(t *testing.T) {
 			// Asked twice, the client has nothing to say: that is not an empty message.
 			s = newServer(t, m, othersServer())
 			send(t, s, nil)
-			_, _, err = s.Next(t.Context(), nil)
+			_, done, err = s.Next(t.Context(), nil)
 			require.ErrorIs(t, err, MalformedRequest)
+			require.False(t, done)
 
 			fail(t, newClient(t, m, othersClient()), "hello", Aborted)
 

@@ -160,6 +160,15 @@ func testS02BearerClient(t *testing.T) {
 		err := fail(t, newClient(t, OAuthBearer(), cfg), "", Aborted, ErrToken)
 		require.NotContains(t, err.Error(), token+`"`)
 	}
+	// The bounds themselves are allowed.
+	cfg := othersClient()
+	cfg.Host, cfg.Port, cfg.Token = strings.Repeat("a", maxHost), maxPort, strings.Repeat("a", maxToken)
+	out, _, err := newClient(t, OAuthBearer(), cfg).Next(t.Context(), nil)
+	require.NoError(t, err)
+	m, err := parseBearer(string(out))
+	require.NoError(t, err)
+	require.Equal(t, BearerToken{Token: cfg.Token, Host: cfg.Host, Port: cfg.Port}, m)
+
 	for _, alter := range []func(*ClientConfig){
 		func(c *ClientConfig) { c.Host = "a b" }, func(c *ClientConfig) { c.Host = "a\x01auth=x" }, func(c *ClientConfig) { c.Host = "bücher.example" },
 		func(c *ClientConfig) { c.Host = strings.Repeat("a", maxHost+1) }, func(c *ClientConfig) { c.Port = -1 }, func(c *ClientConfig) { c.Port = 65536 },

@@ -120,10 +120,9 @@ func (p *plainServer) Next(ctx context.Context, in []byte) (out []byte, done boo
 // checkPassword compares a password as it was received with the keys of the account. Whether there
 // is such an account, and whether the password can be prepared, makes no difference to the work.
 func (a account) checkPassword(ctx context.Context, password string) error {
-	// RFC 4616 §2: if the preparation fails, verification fails. A stand-in is hashed in its place.
+	// RFC 4616 §2: if the preparation fails, verification fails. The empty password is hashed in its place.
 	prepared, err := preparePassword(password)
 	if err != nil {
-		prepared = "-"
 		a.known = 0
 	}
 	salted, err := saltedPassword(ctx, a.keys.Hash, prepared, a.keys.Salt, a.keys.Iterations)
@@ -138,20 +137,20 @@ func (a account) checkPassword(ctx context.Context, password string) error {
 }
 
 // parsePlain reads the message of RFC 4616 §2. Its errors quote nothing: the password is in there.
-func parsePlain(msg []byte) (id Identity, password string, err error) {
+func parsePlain(msg []byte) (Identity, string, error) {
 	if len(msg) > maxMessage {
-		return id, "", fmt.Errorf("PLAIN message is longer than %d bytes", maxMessage)
+		return Identity{}, "", fmt.Errorf("PLAIN message is longer than %d bytes", maxMessage)
 	}
 	if !utf8.Valid(msg) {
-		return id, "", errors.New("PLAIN message is not UTF-8")
+		return Identity{}, "", errors.New("PLAIN message is not UTF-8")
 	}
 	parts := bytes.Split(msg, []byte{0})
 	// authcid and passwd have at least one character, and no part holds a NUL.
 	if len(parts) != 3 || len(parts[1]) == 0 || len(parts[2]) == 0 {
-		return id, "", errors.New("PLAIN message is not [authzid] NUL authcid NUL passwd")
+		return Identity{}, "", errors.New("PLAIN message is not [authzid] NUL authcid NUL passwd")
 	}
 	if len(parts[0]) > maxName || len(parts[1]) > maxName {
-		return id, "", fmt.Errorf("%w: longer than %d bytes", ErrUsername, maxName)
+		return Identity{}, "", fmt.Errorf("%w: longer than %d bytes", ErrUsername, maxName)
 	}
 	return Identity{AuthcID: string(parts[1]), AuthzID: string(parts[0])}, string(parts[2]), nil
 }

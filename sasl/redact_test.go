@@ -157,3 +157,26 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 	require.ErrorIs(t, err, ErrConfig)
 	require.NotContains(t, err.Error(), password)
 }
+
+// TestMisplacedSecrets: a client that takes one message for another sends a secret where something else
+// belongs. The error, which may be logged, does not repeat it.
+func TestMisplacedSecrets(t *testing.T) {
+	const secret = "hunter"
+	for _, msg := range []string{
+		secret, "\x00user\x00" + secret, secret + "=", secret + "=x y", secret + `="x"y`, secret + `="`, secret + "=\xff", "response " + secret, "a=" + secret + " " + secret,
+		"n,,\x01" + secret + "=\x7f\x01\x01", "n,,\x01" + secret + "=a\x01" + secret + "=a\x01\x01", "n,,\x01" + secret + "\x01\x01", "n,," + secret, "n,,n=user,r=x," + secret,
+		secret + ",,n=user,r=x", "p=" + secret + "_,,n=user,r=x", "n," + secret + ",n=user,r=x", "n,a==" + secret + ",n=user,r=x", "c=" + secret, "r=x,s=" + secret + ",i=4096",
+	} {
+		for _, m := range append(Default(), Plain(), External(), Anonymous(), OAuthBearer(), InsecureDigestMD5(), HT(SHA256, "")) {
+			scfg := othersServer()
+			scfg.Store, scfg.FastTokens, scfg.Bindings = testStore, tokens(testUser, "x"), serverConfig().Bindings
+			s := newServer(t, m, scfg)
+			if m.Name == digestMD5 {
+				send(t, s, nil)
+			}
+			if _, _, err := s.Next(t.Context(), []byte(msg)); err != nil {
+				require.NotContains(t, err.Error(), secret, "%s: %q", m.Name, msg)
+			}
+		}
+	}
+}

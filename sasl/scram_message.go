@@ -62,7 +62,7 @@ func expect(attrs []attribute, names string) ([]string, error) {
 	values := make([]string, len(names))
 	for i := range len(names) {
 		if i >= len(attrs) || attrs[i].name != names[i] {
-			return nil, fmt.Errorf("%w: attribute %q expected in position %d", errGrammar, names[i], i+1)
+			return nil, fmt.Errorf("%w: attribute %q is missing or out of place", errGrammar, names[i])
 		}
 		values[i] = attrs[i].value
 	}
@@ -89,13 +89,11 @@ type clientFirst struct {
 func parseClientFirst(msg string) (clientFirst, error) {
 	var m clientFirst
 	if len(msg) > maxMessage {
-		return m, fmt.Errorf("%w: longer than %d bytes", errGrammar, maxMessage)
+		return clientFirst{}, fmt.Errorf("%w: longer than %d bytes", errGrammar, maxMessage)
 	}
-	cbind, rest, ok1 := strings.Cut(msg, ",")
-	authz, bare, ok2 := strings.Cut(rest, ",")
-	if !ok1 || !ok2 {
-		return m, fmt.Errorf("%w: no gs2-header", errGrammar)
-	}
+	// Without one of its commas, there is nothing behind the gs2-header.
+	cbind, rest, _ := strings.Cut(msg, ",")
+	authz, bare, _ := strings.Cut(rest, ",")
 	// RFC 5802 §5: the message always starts with "n", "y" or "p"; otherwise authentication MUST fail.
 	switch {
 	case cbind == "n", cbind == "y":
@@ -103,32 +101,32 @@ func parseClientFirst(msg string) (clientFirst, error) {
 	case strings.HasPrefix(cbind, "p=") && isBindingName(cbind[2:]):
 		m.flag, m.cbType = 'p', cbind[2:]
 	default:
-		return m, fmt.Errorf("%w: gs2-cbind-flag", errGrammar)
+		return clientFirst{}, fmt.Errorf("%w: gs2-cbind-flag", errGrammar)
 	}
 	if authz != "" {
 		name, ok := strings.CutPrefix(authz, "a=")
 		if !ok {
-			return m, fmt.Errorf("%w: authorization identity", errGrammar)
+			return clientFirst{}, fmt.Errorf("%w: authorization identity", errGrammar)
 		}
 		var err error
 		if m.authzID, err = decodeName(name); err != nil {
-			return m, err
+			return clientFirst{}, err
 		}
 	}
 	m.gs2, m.bare = msg[:len(msg)-len(bare)], bare
 	attrs, err := splitAttributes(bare)
 	if err != nil {
-		return m, err
+		return clientFirst{}, err
 	}
 	values, err := expect(attrs, "nr")
 	if err != nil {
-		return m, err
+		return clientFirst{}, err
 	}
 	if m.username, err = decodeName(values[0]); err != nil {
-		return m, err
+		return clientFirst{}, err
 	}
 	if m.nonce = values[1]; !isPrintable(m.nonce) {
-		return m, fmt.Errorf("%w: nonce", errGrammar)
+		return clientFirst{}, fmt.Errorf("%w: nonce", errGrammar)
 	}
 	return m, nil
 }
@@ -147,20 +145,20 @@ func parseServerFirst(msg string) (serverFirst, error) {
 	var m serverFirst
 	attrs, err := splitAttributes(msg)
 	if err != nil {
-		return m, err
+		return serverFirst{}, err
 	}
 	values, err := expect(attrs, "rsi")
 	if err != nil {
-		return m, err
+		return serverFirst{}, err
 	}
 	if m.nonce = values[0]; !isPrintable(m.nonce) {
-		return m, fmt.Errorf("%w: nonce", errGrammar)
+		return serverFirst{}, fmt.Errorf("%w: nonce", errGrammar)
 	}
 	if m.salt, err = decodeBase64(values[1]); err != nil {
-		return m, fmt.Errorf("%w: salt: %w", errGrammar, err)
+		return serverFirst{}, fmt.Errorf("%w: salt: %w", errGrammar, err)
 	}
 	if m.iterations, err = parseIterations(values[2]); err != nil {
-		return m, err
+		return serverFirst{}, err
 	}
 	for _, a := range attrs[len(values):] {
 		value := &m.offerHash
@@ -172,7 +170,7 @@ func parseServerFirst(msg string) (serverFirst, error) {
 			continue
 		}
 		if *value != "" {
-			return m, fmt.Errorf("%w: attribute %q repeated", errGrammar, a.name)
+			return serverFirst{}, fmt.Errorf("%w: attribute %q repeated", errGrammar, a.name)
 		}
 		*value = a.value
 	}
@@ -192,20 +190,20 @@ func parseClientFinal(msg string) (clientFinal, error) {
 	var m clientFinal
 	attrs, err := splitAttributes(msg)
 	if err != nil {
-		return m, err
+		return clientFinal{}, err
 	}
 	// The proof comes last, after extensions.
 	last := attrs[len(attrs)-1]
 	if last.name != 'p' {
-		return m, fmt.Errorf("%w: the proof is not last", errGrammar)
+		return clientFinal{}, fmt.Errorf("%w: the proof is not last", errGrammar)
 	}
 	values, err := expect(attrs[:len(attrs)-1], "cr")
 	if err != nil {
-		return m, err
+		return clientFinal{}, err
 	}
 	m.binding, m.nonce = values[0], values[1]
 	if m.proof, err = decodeBase64(last.value); err != nil {
-		return m, fmt.Errorf("%w: proof: %w", errGrammar, err)
+		return clientFinal{}, fmt.Errorf("%w: proof: %w", errGrammar, err)
 	}
 	m.withoutProof = msg[:strings.LastIndexByte(msg, ',')]
 	return m, nil
@@ -252,10 +250,11 @@ func parseIterations(s string) (int, error) {
 	return n, nil
 }
 
+// nameEscapes are the characters that a saslname cannot hold as they are (RFC 5802 §5.1).
+var nameEscapes = strings.NewReplacer("=", "=3D", ",", "=2C")
+
 // encodeName writes a name as a saslname (RFC 5802 §5.1).
-func encodeName(name string) string {
-	return strings.NewReplacer("=", "=3D", ",", "=2C").Replace(name)
-}
+func encodeName(name string) string { return nameEscapes.Replace(name) }
 
 // decodeName reads a saslname. RFC 5802 §5.1: "=" not followed by "2C" or "3D" MUST fail the
 // authentication.
@@ -309,10 +308,10 @@ func newNonce(r io.Reader) (string, error) {
 }
 
 // isPrintable reports whether s is a nonce by RFC 5802 §7: at least one printable ASCII character,
-// none of them a comma.
+// none of them a comma, which no value of an attribute holds.
 func isPrintable(s string) bool {
 	for i := range len(s) {
-		if s[i] < 0x21 || s[i] > 0x7e || s[i] == ',' {
+		if s[i] < 0x21 || s[i] > 0x7e {
 			return false
 		}
 	}

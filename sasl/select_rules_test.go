@@ -238,3 +238,25 @@ func TestSelectFast(t *testing.T) {
 		require.Equal(t, "SCRAM-SHA-256", m.Name)
 	})
 }
+
+// TestSelectInDoubt: XEP-0474 §7, rule 6 and RFC 5802 §6, where the rules meet.
+func TestSelectInDoubt(t *testing.T) {
+	t.Run("a certificate reveals nothing", func(t *testing.T) {
+		p := Policy{Secure: true, Bindings: []Binding{exporter}, ServerTypes: []string{"x"}, Credentials: []Credential{PasswordCredential, CertificateCredential}}
+		m, _, err := Select(append(Default(), External()), []string{"EXTERNAL", "SCRAM-SHA-1-PLUS"}, p)
+		require.NoError(t, err)
+		require.Equal(t, "EXTERNAL", m.Name)
+	})
+	t.Run("guess", func(t *testing.T) {
+		// RFC 5802 §6.1: the default, wherever it stands.
+		for _, own := range [][]Binding{{unique, exporter}, {exporter, unique}, {unique}} {
+			_, b, err := Select(Default(), []string{"SCRAM-SHA-1-PLUS"}, Policy{Bindings: own})
+			require.NoError(t, err)
+			require.Equal(t, unique, b)
+		}
+	})
+	t.Run("-PLUS of another hash, with a type in common", func(t *testing.T) {
+		cfg := &ClientConfig{Username: "u", Password: "p", Binding: exporter, Offered: []string{"SCRAM-SHA-1", "SCRAM-SHA-256-PLUS"}, OfferedTypes: []string{TLSExporter}}
+		require.True(t, strings.HasPrefix(string(send(t, newClient(t, Scram(SHA1), cfg), nil)), "y,"))
+	})
+}

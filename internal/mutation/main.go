@@ -21,7 +21,7 @@ func main() {
 	least := flag.Float64("min", 0, "fail if less than this share, in percent, of a package's mutants is killed")
 	also := flag.String("also", "", "packages, separated by commas, whose tests are tried too")
 	files := flag.String("files", "", "regular expression: only files whose path matches")
-	verbose := flag.Bool("v", false, "list survivors that have a reason, too")
+	verbose := flag.Bool("v", false, "list survivors that have a reason, too, and what was killed by a timeout")
 	flag.Parse()
 	if err := run(*least, *also, *files, *verbose, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
@@ -87,7 +87,7 @@ func reasons(text string) map[string]string {
 
 // report prints the shares and the survivors.
 func report(results []result, reasons map[string]string, least float64, verbose bool) error {
-	type count struct{ killed, all, explained int }
+	type count struct{ killed, slow, all, explained int }
 	counts := make(map[string]*count)
 	seen := make(map[string]bool)
 	for _, r := range results {
@@ -99,6 +99,12 @@ func report(results []result, reasons map[string]string, least float64, verbose 
 		c.all++
 		if r.killed {
 			c.killed++
+			if r.slow {
+				c.slow++
+				if verbose {
+					fmt.Printf("timed out: %s:%d %s\n", r.file, r.line, strings.TrimPrefix(r.key(), r.file+" "))
+				}
+			}
 			continue
 		}
 		why, explained := reasons[r.key()]
@@ -119,7 +125,8 @@ func report(results []result, reasons map[string]string, least float64, verbose 
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(reasons)) {
-		if !seen[key] && verbose {
+		file, _, _ := strings.Cut(key, " ")
+		if counts[filepath.Dir(file)] != nil && !seen[key] && verbose {
 			fmt.Printf("explained, but no survivor: %s\n", key)
 		}
 	}
@@ -127,7 +134,7 @@ func report(results []result, reasons map[string]string, least float64, verbose 
 	for _, pkg := range slices.Sorted(maps.Keys(counts)) {
 		c := counts[pkg]
 		share := 100 * float64(c.killed) / float64(c.all)
-		fmt.Printf("%s: %d of %d mutants killed, %.1f %%; %d survivors have a reason\n", pkg, c.killed, c.all, share, c.explained)
+		fmt.Printf("%s: %d of %d mutants killed, %.1f %%, %d of them by timeout; %d survivors have a reason\n", pkg, c.killed, c.all, share, c.slow, c.explained)
 		if share < least {
 			low = append(low, pkg)
 		}

@@ -45,7 +45,10 @@ const sampleTest = `package sample
 
 import "testing"
 
+var crowded bool
+
 func TestRoot(t *testing.T) {
+	crowded = true
 	for in, want := range map[int]int{0: 0, 1: 1, 4: 2, 9: 3, 400: 9, -1: 0} {
 		if got, err := Root(in); got != want || err != nil {
 			t.Error(in, got, err)
@@ -53,6 +56,12 @@ func TestRoot(t *testing.T) {
 	}
 	if _, err := Root(-2); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestAlone(t *testing.T) {
+	if crowded {
+		t.Error("somebody is here")
 	}
 }
 
@@ -81,12 +90,15 @@ func TestMutation(t *testing.T) {
 	require.NoError(t, m.build(dir, []string{"."}))
 	s, err := m.newSuite(".", t.Logf)
 	require.NoError(t, err)
-	require.Len(t, s.tests, 2)
-	var survived []string
+	require.Len(t, s.tests, 2, "one fails in the company of others")
+	var survived, slow []string
 	killed := 0
 	for _, r := range m.try([]*suite{s}, 2) {
 		if r.killed {
 			killed++
+			if r.slow {
+				slow = append(slow, r.key())
+			}
 			continue
 		}
 		survived = append(survived, r.key())
@@ -98,6 +110,8 @@ func TestMutation(t *testing.T) {
 		"s.go Useless: left out: note += n",
 	}, survived)
 	require.GreaterOrEqual(t, killed, 10)
+	require.Contains(t, slow, "s.go Root: left out: i++", "a loop without an end")
+	require.NotContains(t, slow, "s.go Root: boundary: n < 0")
 	for _, mu := range m.mutants {
 		require.False(t, mu.within == "name" && mu.kind == "arithmetic" && !mu.dropped, "strings cannot be subtracted")
 	}

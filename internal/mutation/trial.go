@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,17 +53,19 @@ func (m *module) newSuite(pkg string, log func(string, ...any)) (*suite, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: listing tests: %w", pkg, err)
 	}
+	seen := make(map[string]bool)
 	for _, name := range strings.Fields(string(names)) {
-		if !testName.MatchString(name) {
+		if !testName.MatchString(name) || seen[name] { // twice: inside of the package and outside
 			continue
 		}
+		seen[name] = true
 		hits := s.binary + "." + name + ".hits"
-		begin := time.Now()
-		if out, err := s.run([]string{name}, time.Minute, "STANZAKIT_MUTANT_HITS="+hits); err != nil {
+		out, err := s.run([]string{name}, time.Minute, "STANZAKIT_MUTANT_HITS="+hits)
+		if err != nil {
 			log("%s %s fails in the copy and is left out: %v\n%s", pkg, name, err, tail(out))
 			continue
 		}
-		t := &test{name: name, took: time.Since(begin), hits: make(map[int]bool)}
+		t := &test{name: name, took: elapsed(out), hits: make(map[int]bool)}
 		b, _ := os.ReadFile(hits) // none: it reaches nothing
 		for _, line := range strings.Fields(string(b)) {
 			n, err := strconv.Atoi(line)
@@ -75,7 +78,51 @@ func (m *module) newSuite(pkg string, log func(string, ...any)) (*suite, error) 
 	}
 	// The quick ones first: they tell soonest.
 	slices.SortFunc(s.tests, func(a, b *test) int { return int(a.took - b.took) })
-	return s, nil
+	return s, s.steady(log)
+}
+
+var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// steady runs all tests together, twice without a failure, and leaves out those
+// that fail at times or in the company of others: what they notice need not be a
+// mutant.
+func (s *suite) steady(log func(string, ...any)) error {
+	for good := 0; good < 2; {
+		var names []string
+		limit := time.Minute
+		for _, t := range s.tests {
+			names, limit = append(names, t.name), limit+5*t.took
+		}
+		out, err := s.run(names, limit, "STANZAKIT_MUTANT=0")
+		if err == nil {
+			good++
+			continue
+		}
+		culprit := -1
+		if f := failed.FindSubmatch(out); f != nil {
+			culprit = slices.IndexFunc(s.tests, func(t *test) bool { return t.name == string(f[1]) })
+		}
+		if culprit < 0 {
+			return fmt.Errorf("%s: all tests together: %w\n%s", s.pkg, err, tail(out))
+		}
+		log("%s %s fails at times and is left out:\n%s", s.pkg, s.tests[culprit].name, tail(out))
+		s.tests = slices.Delete(s.tests, culprit, culprit+1)
+		good = 0
+	}
+	return nil
+}
+
+var verdict = regexp.MustCompile(`(?m)^--- PASS: \S+ \(([\d.]+s)\)`)
+
+// elapsed is how long the test itself took, by its own account: most tests take
+// less time than a process needs to start.
+func elapsed(out []byte) time.Duration {
+	took := time.Millisecond // the account has hundredths of a second
+	for _, v := range verdict.FindAllSubmatch(out, -1) {
+		d, _ := time.ParseDuration(string(v[1])) // zero if it is none
+		took += d
+	}
+	return took
 }
 
 func tail(out []byte) []byte { return out[max(0, len(out)-600):] }
@@ -84,27 +131,36 @@ func tail(out []byte) []byte { return out[max(0, len(out)-600):] }
 func (s *suite) run(names []string, limit time.Duration, env string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.binary, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.count=1", "-test.short")
+	cmd := exec.CommandContext(ctx, s.binary, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.count=1", "-test.short", "-test.v")
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), env)
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		err = errSlow
+	}
 	return out.Bytes(), err
 }
 
-// kills reports whether the tests notice a mutant. A test that hangs notices.
-func (s *suite) kills(m *mutant) bool {
+// errSlow is the error of tests that were not done in time.
+var errSlow = errors.New("timed out")
+
+// kills returns what the tests notice of a mutant: nothing, or the error of
+// those that fail. A test that hangs notices, if it does so on a machine that
+// has nothing else to do; patience multiplies the time that tests get.
+func (s *suite) kills(m *mutant, patience time.Duration) error {
 	var names []string
 	var sum time.Duration
-	flush := func() bool {
+	portion := 50 * time.Millisecond
+	flush := func() error {
 		if len(names) == 0 {
-			return false
+			return nil
 		}
-		_, err := s.run(names, 5*sum+2*time.Second, "STANZAKIT_MUTANT="+strconv.Itoa(m.id))
-		names, sum = nil, 0
-		return err != nil
+		_, err := s.run(names, patience*(5*sum+2*time.Second), "STANZAKIT_MUTANT="+strconv.Itoa(m.id))
+		names, sum, portion = nil, 0, 2*portion
+		return err
 	}
 	for _, t := range s.tests {
 		if !t.hits[m.id] {
@@ -114,8 +170,10 @@ func (s *suite) kills(m *mutant) bool {
 		sum += t.took
 		// In portions, each twice as long as the one before: most mutants die
 		// in the first.
-		if sum > 200*time.Millisecond && flush() {
-			return true
+		if sum > portion {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
 	}
 	return flush()
@@ -125,9 +183,12 @@ func (s *suite) kills(m *mutant) bool {
 type result struct {
 	*mutant
 	killed, reached bool
+	slow            bool // killed by tests that were not done in time
 }
 
-// try tries all mutants, several at a time.
+// try tries all mutants, several at a time, and again one at a time those with
+// which the tests were not done in time: it may have been for lack of a
+// processor.
 func (m *module) try(suites []*suite, workers int) []result {
 	var alive []*mutant
 	for _, mu := range m.mutants {
@@ -141,17 +202,7 @@ func (m *module) try(suites []*suite, workers int) []result {
 	for range workers {
 		wg.Go(func() { // ends when work is closed
 			for i := range work {
-				r := result{mutant: alive[i]}
-				for _, s := range own(suites, r.pkg) {
-					for _, t := range s.tests {
-						r.reached = r.reached || t.hits[r.id]
-					}
-					if s.kills(r.mutant) {
-						r.killed = true
-						break
-					}
-				}
-				out[i] = r
+				out[i] = trial(suites, alive[i], 1)
 			}
 		})
 	}
@@ -160,7 +211,27 @@ func (m *module) try(suites []*suite, workers int) []result {
 	}
 	close(work)
 	wg.Wait()
+	for i := range out {
+		if out[i].slow {
+			out[i] = trial(suites, alive[i], 2)
+		}
+	}
 	return out
+}
+
+// trial tries one mutant.
+func trial(suites []*suite, m *mutant, patience time.Duration) result {
+	r := result{mutant: m}
+	for _, s := range own(suites, m.pkg) {
+		for _, t := range s.tests {
+			r.reached = r.reached || t.hits[m.id]
+		}
+		if err := s.kills(m, patience); err != nil {
+			r.killed, r.slow = true, errors.Is(err, errSlow)
+			break
+		}
+	}
+	return r
 }
 
 // own puts the suite of the package itself first.
