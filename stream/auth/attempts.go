@@ -17,8 +17,9 @@ import (
 // serve any number of features and servers; those that share accounts should share it.
 //
 // The account is a bare JID that the client claims, whether it exists or not, or the zero JID while,
-// or where, it has not said who it is. The address is what [ServerOptions].Address returned; it may
-// be the zero Addr.
+// or where, it has not said who it is. A claim to one of several names of an account becomes, once the
+// name has been looked up, one to its canonical name, and Allow is asked about that too. The address is
+// what [ServerOptions].Address returned; it may be the zero Addr.
 type AttemptLimiter interface {
 	// Allow reports whether an attempt may be made. It is called when a handshake begins, and again
 	// before the credentials of the account are looked at.
@@ -57,7 +58,8 @@ type AttemptsOptions struct {
 // never by account alone: whoever fails on purpose locks himself out, and not the owner of the
 // account, who is elsewhere (XEP-0205 §2). A second, larger count by address bounds those who try
 // one password with many accounts; it is not reset by success, which an attacker with an account of
-// his own can have. Addresses of IPv6 count by their /64, which is what one customer is given.
+// his own can have. Addresses of IPv6 count by their /64, which is what one customer is given,
+// and those that translate IPv4 (64:ff9b::/96) by that.
 //
 // Attempts from the zero Addr are neither counted nor refused: for them there is the bound on each
 // stream. Accounts and addresses are kept as hashes, since what people type for a user name is not
@@ -97,15 +99,19 @@ func (a *Attempts) Allow(account jid.JID, addr netip.Addr) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.forget()
 	return a.allow(account, addr)
 }
 
+// allow forgets what is over, and reports whether what is left leaves room for an attempt. Nothing is ever
+// counted for the zero JID.
 func (a *Attempts) allow(account jid.JID, addr netip.Addr) bool {
+	before := time.Now().Add(-a.opts.Window)
+	a.accounts.forget(before)
+	a.addrs.forget(before)
 	if a.addrs.count(failureKey("", addr)) >= a.opts.PerAddress {
 		return false
 	}
-	return account.IsZero() || a.accounts.count(failureKey(account.String(), addr)) < a.opts.PerAccount
+	return a.accounts.count(failureKey(account.String(), addr)) < a.opts.PerAccount
 }
 
 // Failed implements [AttemptLimiter].
@@ -115,7 +121,6 @@ func (a *Attempts) Failed(account jid.JID, addr netip.Addr) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.forget()
 	if !a.allow(account, addr) {
 		return false
 	}
@@ -134,19 +139,11 @@ func (a *Attempts) Succeeded(account jid.JID, addr netip.Addr) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.forget()
 	if !a.allow(account, addr) {
 		return false
 	}
 	a.accounts.remove(failureKey(account.String(), addr))
 	return true
-}
-
-// forget drops the failures whose time has passed.
-func (a *Attempts) forget() {
-	before := time.Now().Add(-a.opts.Window)
-	a.accounts.forget(before)
-	a.addrs.forget(before)
 }
 
 // Format prints how much there is, and nothing of whom, whatever the verb.
@@ -157,9 +154,17 @@ func (a *Attempts) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "auth.Attempts{%d accounts %d addresses}", accounts, addrs)
 }
 
+// translated are addresses of IPv4, in their last 32 bits, that a translator has made addresses of IPv6 of
+// (RFC 6052 §2.1). By their /64 they would be one, and lock each other out.
+var translated = netip.MustParsePrefix("64:ff9b::/96")
+
 // failureKey names an account, or none, at an address.
 func failureKey(account string, addr netip.Addr) [sha256.Size]byte {
 	addr = addr.Unmap().WithZone("")
+	if translated.Contains(addr) {
+		b := addr.As16()
+		addr = netip.AddrFrom4([4]byte(b[12:]))
+	}
 	if addr.Is6() {
 		if p, err := addr.Prefix(64); err == nil {
 			addr = p.Addr()

@@ -101,6 +101,10 @@ func TestAttempts(t *testing.T) {
 		require.False(t, a.Allow(juliet, netip.MustParseAddr("::ffff:192.0.2.1")))
 		failedTimes(t, a, 5, juliet, netip.MustParseAddr("fe80::1%eth0"))
 		require.False(t, a.Allow(juliet, netip.MustParseAddr("fe80::2%eth1")))
+		// A translator's address is that of the one behind it, and not everybody's who is behind it.
+		require.False(t, a.Allow(juliet, netip.MustParseAddr("64:ff9b::192.0.2.1")))
+		failedTimes(t, a, 5, juliet, netip.MustParseAddr("64:ff9b::203.0.113.1"))
+		require.True(t, a.Allow(juliet, netip.MustParseAddr("64:ff9b::203.0.113.2")))
 	})
 }
 

@@ -395,8 +395,15 @@ func TestServerOptionsValidate(t *testing.T) {
 		})
 	}
 	require.NoError(t, (&auth.ServerOptions{Store: accounts, Retries: 5}).Validate())
+	require.NoError(t, (&auth.ServerOptions{Store: accounts, FakeIterations: sasl.MinIterations, PlainHash: sasl.SHA256}).Validate())
 	// Not everybody has passwords.
 	require.NoError(t, (&auth.ServerOptions{Anonymous: auth.RandomAccount}).Validate())
+	require.NoError(t, (&auth.ServerOptions{
+		Bearer: func(context.Context, jid.JID, sasl.BearerToken) (jid.JID, error) { return juliet, nil },
+	}).Validate())
+	require.NoError(t, (&auth.ServerOptions{
+		MapCertificate: func(context.Context, *stream.Security, jid.JID) (jid.JID, error) { return juliet, nil },
+	}).Validate())
 }
 
 // Nothing that prints options, credentials or errors shows a secret.

@@ -92,9 +92,10 @@ func (m *MemoryCredentials) Save(_ context.Context, account jid.JID, c Credentia
 
 // evict forgets the account that was saved the longest time ago.
 func (m *MemoryCredentials) evict() {
-	oldest, at := jid.JID{}, m.saves+1
+	var oldest jid.JID
+	var at uint64
 	for account, c := range m.accounts {
-		if c.at < at {
+		if oldest.IsZero() || c.at < at {
 			oldest, at = account, c.at
 		}
 	}
@@ -146,9 +147,19 @@ func (o *ClientOptions) remembered(n *stream.Negotiation) jid.JID {
 	return who
 }
 
+// kept returns whose credentials are loaded and saved: those remembered, or, with a user name that is no
+// localpart (the address of a mailbox, say), those of the account that the stream is for.
+func (o *ClientOptions) kept(n *stream.Negotiation) jid.JID {
+	who := o.remembered(n)
+	if who.IsZero() && o.AuthzID.IsZero() {
+		who, _ = account(n.Identity().Local(), n.Domain())
+	}
+	return who
+}
+
 // recall returns what is known of the account.
 func (o *ClientOptions) recall(ctx context.Context, n *stream.Negotiation) (Credentials, error) {
-	who := o.remembered(n)
+	who := o.kept(n)
 	if o.Credentials == nil || who.IsZero() {
 		return Credentials{}, nil
 	}
@@ -162,7 +173,7 @@ func (o *ClientOptions) recall(ctx context.Context, n *stream.Negotiation) (Cred
 // remember saves what a login has shown: the floor goes up to pin, and change, if it is not nil, does
 // the rest.
 func (o *ClientOptions) remember(ctx context.Context, n *stream.Negotiation, pin sasl.Strength, change func(*Credentials)) {
-	who := o.remembered(n)
+	who := o.kept(n)
 	if o.Credentials == nil || who.IsZero() {
 		return
 	}

@@ -222,9 +222,11 @@ func TestMemoryCredentials(t *testing.T) {
 		require.NoError(t, m.Save(t.Context(), account(i), token))
 	}
 	require.NoError(t, m.Save(t.Context(), account(0), token))
+	require.NoError(t, m.Save(t.Context(), account(5), token)) // nobody has to go for that
+	require.Equal(t, "auth.MemoryCredentials{1024 accounts}", fmt.Sprint(m))
 	require.NoError(t, m.Save(t.Context(), juliet, token))
 	require.Equal(t, "auth.MemoryCredentials{1024 accounts}", fmt.Sprint(m))
-	for who, want := range map[jid.JID]auth.Credentials{account(0): token, account(1): {}, account(2): token, juliet: token} {
+	for who, want := range map[jid.JID]auth.Credentials{account(0): token, account(1): {}, account(2): token, account(5): token, juliet: token} {
 		c, err = m.Load(t.Context(), who)
 		require.NoError(t, err)
 		require.Equal(t, want, c, who)

@@ -37,7 +37,6 @@ func (x *clientExchange) start(ctx context.Context) (frame, error) {
 	// RFC 6120 §6.3.10: an initial response saves a round trip; a mechanism where the server speaks first has none.
 	out, done, err := x.sasl.Next(ctx, nil)
 	if err != nil {
-		x.over = true
 		return frame{}, err
 	}
 	x.satisfied = done

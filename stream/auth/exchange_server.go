@@ -100,7 +100,7 @@ func (x *serverExchange) next(ctx context.Context, r *serverRules, f frame) serv
 		// RFC 6120 §6.4.2: discard the ongoing handshake, process the new one. It counts, or the bound were none.
 		x.lost(r)
 	}
-	if x.current == nil && x.failed > r.retries {
+	if x.failed > r.retries {
 		// RFC 6120 §6.4.5. What the client sent is not looked at.
 		return x.refuse(stream.PolicyViolation, "too many failed attempts to authenticate")
 	}
@@ -158,7 +158,7 @@ func (x *serverExchange) auth(ctx context.Context, r *serverRules, f frame) serv
 func (x *serverExchange) response(ctx context.Context, r *serverRules, f frame) serverStep {
 	// The first message of the client only chooses the type of the binding. What follows may have been computed with the data, so
 	// that an exchange which got this far has used it up.
-	x.bound = x.bound || x.mechanism.ChannelBinding
+	x.bound = x.mechanism.ChannelBinding
 	if f.err != nil {
 		return x.fail(r, unreadable(f.err))
 	}
@@ -171,7 +171,7 @@ func (x *serverExchange) step(ctx context.Context, r *serverRules, data []byte) 
 	if err == nil && !done {
 		return serverStep{reply: frame{kind: frameChallenge, data: out}, waiting: true}
 	}
-	x.bound = x.bound || x.mechanism.ChannelBinding
+	x.bound = x.mechanism.ChannelBinding // none begins after one that bound the channel
 	if err != nil {
 		return x.failWith(r, err)
 	}
@@ -195,17 +195,25 @@ func unreadable(err error) *sasl.Error {
 	return &sasl.Error{Condition: sasl.MalformedRequest}
 }
 
-// failWith ends the handshake because of err: a [*stream.Error] ends the stream too, the condition
-// and text of a [*sasl.Error] go to the client, and of other errors it learns nothing.
+// failWith ends the handshake because of err: a [*stream.Error] of this package's own ends the stream
+// too, the condition and text of a [*sasl.Error] go to the client, and of other errors it learns
+// nothing.
 func (x *serverExchange) failWith(r *serverRules, err error) serverStep {
-	var fatal *stream.Error
-	if errors.As(err, &fatal) {
-		x.lost(r)
+	if fatal, ok := err.(*stream.Error); ok {
+		// Whoever gets to hear this has the right credentials: not if there have been too many wrong ones.
+		if !x.settle(r, sasl.Aborted) {
+			return x.turnAway()
+		}
 		return serverStep{err: fatal}
 	}
 	var e *sasl.Error
 	if !errors.As(err, &e) {
 		e = &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
+	}
+	var other *stream.Error
+	if errors.As(e.Cause, &other) {
+		// A callback's, about a stream of its own: not for this client, which would be sent it if it were found here.
+		e = &sasl.Error{Condition: e.Condition, Text: e.Text, Cause: errors.New(e.Cause.Error())}
 	}
 	return x.fail(r, e)
 }
@@ -248,8 +256,6 @@ func (x *serverExchange) settle(r *serverRules, c sasl.Condition) bool {
 // The failure says that this has nothing to do with what the client sent (RFC 6120 §6.5.11), the
 // stream error what §6.4.5 asks for.
 func (x *serverExchange) turnAway() serverStep {
-	x.current = nil
-	x.failed++
 	step := x.refuse(stream.PolicyViolation, "too many failed attempts to authenticate")
 	step.reply = failureFrame(sasl.TemporaryAuthFailure, "")
 	return step

@@ -78,7 +78,7 @@ func (o *ServerOptions) mapped(ctx context.Context, sec *stream.Security, domain
 	who := asked
 	if who.IsZero() {
 		who = domain
-		if from.Local() != "" && from.DomainJID() == domain {
+		if from.DomainJID() == domain {
 			who = from.Bare()
 		}
 	}
@@ -90,6 +90,28 @@ func (o *ServerOptions) mapped(ctx context.Context, sec *stream.Security, domain
 		return jid.JID{}, &sasl.Error{Condition: sasl.NotAuthorized, Cause: fmt.Errorf("MapCertificate: %w", err)}
 	}
 	return account, nil
+}
+
+// registered returns nil if the store knows an account: a certificate may outlive it, and XEP-0178 §2 is
+// about the addresses of registered accounts.
+func registered(ctx context.Context, store sasl.KeyStore, account jid.JID) error {
+	if store == nil {
+		return &sasl.Error{Condition: sasl.NotAuthorized, Cause: sasl.ErrUnknownUser}
+	}
+	hashes := []sasl.Hash{sasl.SHA256, sasl.SHA1, sasl.SHA512, sasl.SHA3_512}
+	if s, ok := store.(interface{ Hashes() []sasl.Hash }); ok {
+		hashes = s.Hashes()
+	}
+	for _, h := range hashes {
+		_, _, err := store.Keys(ctx, account.Local(), h)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, sasl.ErrUnknownUser):
+			return &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
+		}
+	}
+	return &sasl.Error{Condition: sasl.NotAuthorized, Cause: sasl.ErrUnknownUser}
 }
 
 // askedFor reads an authorization identity, which is a bare JID with a localpart (RFC 6120 §6.3.8), at

@@ -237,3 +237,37 @@ func FuzzExternal(f *testing.F) {
 		}
 	})
 }
+
+// hashStore knows one account, by keys for one hash.
+type hashStore struct {
+	hash sasl.Hash
+	err  error // what it says of others
+}
+
+func (s hashStore) Keys(_ context.Context, username string, h sasl.Hash) (sasl.Keys, string, error) {
+	if username == "juliet" && h == s.hash {
+		return sasl.Keys{}, "", nil
+	}
+	return sasl.Keys{}, "", s.err
+}
+
+// listingStore tells which hash it has keys for.
+type listingStore struct{ hashStore }
+
+func (s listingStore) Hashes() []sasl.Hash { return []sasl.Hash{s.hash} }
+
+// XEP-0178 §2: registered accounts, whatever they have keys for.
+func TestRegistered(t *testing.T) {
+	juliet, tybalt := jid.MustParse("juliet@im.example"), jid.MustParse("tybalt@im.example")
+	broken := errors.New("broken")
+	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512, sasl.SHA3_512} {
+		for _, s := range []sasl.KeyStore{hashStore{h, sasl.ErrUnknownUser}, listingStore{hashStore{h, broken}}} {
+			require.NoError(t, registered(t.Context(), s, juliet), "%s", h)
+		}
+		require.ErrorIs(t, registered(t.Context(), hashStore{h, sasl.ErrUnknownUser}, tybalt), sasl.NotAuthorized)
+	}
+	err := registered(t.Context(), hashStore{sasl.SHA256, broken}, tybalt)
+	require.ErrorIs(t, err, sasl.TemporaryAuthFailure)
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, registered(t.Context(), nil, juliet), sasl.NotAuthorized)
+}

@@ -52,6 +52,7 @@ func TestExternalOverTLS(t *testing.T) {
 		"one address, from":               {cert: new(issue(ca, pkix.Name{}, juliet)), from: juliet, want: "EXTERNAL", who: juliet},
 		"two addresses, from":             {cert: new(issue(ca, pkix.Name{}, romeo, juliet)), from: juliet, want: "EXTERNAL", who: juliet},
 		"two addresses":                   {cert: new(issue(ca, pkix.Name{}, romeo, juliet)), err: sasl.InvalidAuthzid},
+		"an account that is no more":      {cert: new(issue(ca, pkix.Name{}, jid.MustParse("tybalt@im.example"))), err: sasl.NotAuthorized},
 		"C13 distinguished name":          {cert: new(issue(ca, admin, juliet)), want: "EXTERNAL", who: juliet},
 		"C13 nothing but it":              {cert: new(issue(ca, admin)), from: juliet, want: "SCRAM-SHA-256-PLUS", who: juliet},
 		"another domain":                  {cert: new(issue(ca, pkix.Name{}, jid.MustParse("juliet@other.example"))), from: juliet, want: "SCRAM-SHA-256-PLUS", who: juliet},

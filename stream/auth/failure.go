@@ -90,12 +90,13 @@ func plainText(s string) string {
 	}, s))
 }
 
+// capText shortens a text of valid UTF-8.
 func capText(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
 	cut := maxText
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
+	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}
 	return s[:cut]

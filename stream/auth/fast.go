@@ -40,7 +40,7 @@ func (r *fastRequest) read(el *stream.Element) error {
 	if v, ok := el.AttrBytes("count"); ok {
 		// §3.4: a positive integer.
 		n, err := strconv.ParseUint(string(v), 10, 63)
-		if err != nil || n == 0 || v[0] == '+' {
+		if err != nil || n == 0 {
 			return fmt.Errorf("%w: count of a token", errContent)
 		}
 		r.count = n
@@ -110,8 +110,11 @@ func parseFastOffer(inline *stream.Element) []string {
 	return names
 }
 
-// writeToken writes a token that the client is given (XEP-0484 §3.3).
+// writeToken writes a token that the client is given (XEP-0484 §3.3), if there is one.
 func writeToken(w *stream.Writer, t StoredToken) {
+	if t.Secret == "" {
+		return
+	}
 	w.Start(stream.Name{Space: NSFast, Local: "token"})
 	w.Attr("token", t.Secret)
 	w.Attr("expiry", t.Expires.UTC().Format(time.RFC3339)) // the profile DateTime of XEP-0082

@@ -22,12 +22,9 @@ import (
 var ErrTokenRefused = errors.New("auth: the server has refused the token")
 
 // canFast reports whether the client may use tokens on this stream, or ask for one.
-func (o *ClientOptions) canFast(n *stream.Negotiation, offer offer2, p sasl.Policy) bool {
+func (o *ClientOptions) canFast(n *stream.Negotiation) bool {
 	switch {
-	case o.SASL2.NoTokens || o.Credentials == nil || len(offer.fast) == 0:
-		return false
-	// XEP-0484 §6: only over a secure connection with verified certificates.
-	case !p.Secure:
+	case o.SASL2.NoTokens || o.Credentials == nil:
 		return false
 	// A token has no place for another identity.
 	case !o.AuthzID.IsZero():
@@ -39,10 +36,9 @@ func (o *ClientOptions) canFast(n *stream.Negotiation, offer offer2, p sasl.Poli
 }
 
 // selectFast returns the mechanism for tokens that suits the connection best, of those given, and its
-// binding. A connection that can be bound never gets one without (XEP-0484 §6: MUST be preferred).
+// binding. A connection that can be bound never gets one without (XEP-0484 §6: MUST be preferred), and
+// one that is not secure, with a verified certificate, gets none at all: sasl.Select sees to that.
 func selectFast(mechs []sasl.Mechanism, offer offer2, p sasl.Policy) (sasl.Mechanism, sasl.Binding, bool) {
-	// The rules of XEP-0440 are about the mechanisms of the other list.
-	p.ServerTypes, p.RequireServerTypes = nil, false
 	p.Credentials = []sasl.Credential{sasl.FastTokenCredential}
 	m, binding, err := sasl.Select(mechs, offer.fast, p)
 	if err != nil || !m.ChannelBinding && len(p.Bindings) > 0 {
@@ -53,7 +49,7 @@ func selectFast(mechs []sasl.Mechanism, offer offer2, p sasl.Policy) (sasl.Mecha
 
 // requestToken returns the mechanism to ask for a token for; empty: none.
 func (o *ClientOptions) requestToken(n *stream.Negotiation, offer offer2, p sasl.Policy) string {
-	if !o.canFast(n, offer, p) || o.SASL2.InvalidateToken {
+	if !o.canFast(n) || o.SASL2.InvalidateToken {
 		return ""
 	}
 	// Tokens are not in the way of a floor: one that does not reach it is not used.
@@ -66,7 +62,7 @@ func (o *ClientOptions) requestToken(n *stream.Negotiation, offer offer2, p sasl
 
 // tokenAttempt prepares a login with the token, or returns nil if that cannot be.
 func (o *ClientOptions) tokenAttempt(n *stream.Negotiation, offer offer2, p sasl.Policy, token FastToken) *login2 {
-	if token.Token == "" || !time.Now().Before(token.Expires) || !o.canFast(n, offer, p) {
+	if !time.Now().Before(token.Expires) || !o.canFast(n) { // none at all expires in the year 1
 		return nil
 	}
 	// The one mechanism that it is for (XEP-0484 §3.4).
@@ -88,14 +84,19 @@ func (o *ClientOptions) tokenAttempt(n *stream.Negotiation, offer offer2, p sasl
 }
 
 // count counts a use of the token up, and remembers that before the server can know of it: a count is
-// never used twice (XEP-0484 §3.4), whatever becomes of the attempt.
+// never used twice (XEP-0484 §3.4), whatever becomes of the attempt. What cannot be remembered is not
+// counted, or the next use would be taken for a replay; only early data needs a count.
 func (a *login2) count(ctx context.Context, n *stream.Negotiation) {
-	a.o.remember(ctx, n, sasl.AnyStrength, func(c *Credentials) {
-		if c.Token.Token == a.token {
-			c.Token.Count++
-			a.fast.count = c.Token.Count
-		}
-	})
+	who := a.o.kept(n)
+	// Anew: another stream may have saved something meanwhile.
+	c, err := a.o.Credentials.Load(ctx, who)
+	if err != nil || c.Token.Token != a.token {
+		return
+	}
+	c.Token.Count++
+	if a.o.Credentials.Save(ctx, who, c) == nil {
+		a.fast.count = c.Token.Count
+	}
 }
 
 // tokens returns what success makes of the token that is remembered.

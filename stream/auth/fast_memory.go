@@ -73,7 +73,7 @@ func (m *MemoryTokens) Update(ctx context.Context, client TokenClient, change fu
 func (m *MemoryTokens) Revoke(_ context.Context, account jid.JID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, el := range m.accounts[account] {
+	for _, el := range m.accounts[account.Bare()] {
 		m.drop(el)
 	}
 	return nil

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -20,7 +18,6 @@ type fastServer struct {
 	mechanisms []sasl.Mechanism // those that the connection can use
 
 	accounts sasl.KeyStore
-	hashes   []sasl.Hash // of which the accounts have keys of one, at least
 }
 
 // finder returns what sasl.ServerConfig.FastTokens is in the exchange s.
@@ -37,48 +34,14 @@ func (f *fastServer) finder(s *serverExchange2, domain jid.JID) func(context.Con
 			return err
 		})
 		if err == nil {
-			err = f.fits(ctx, who.Local(), token.Stamp)
+			err = checkStamp(ctx, f.accounts, who.Local(), token.Stamp)
 		}
 		if err != nil {
 			return "", err
 		}
-		s.token = token
+		s.token, s.stamp = token, token.Stamp
 		return who.Local(), nil
 	}
-}
-
-// fits reports whether the keys of an account are those that a stamp is of. Only who has a token of the
-// account gets to know that they are not.
-func (f *fastServer) fits(ctx context.Context, name, stamp string) error {
-	hash, _, _ := strings.Cut(stamp, ":")
-	now, err := f.stamp(ctx, name, sasl.Hash(hash))
-	switch {
-	case err != nil && !errors.Is(err, sasl.ErrUnknownUser):
-		return err
-	case err != nil || now != stamp:
-		// XEP-0484 §4.2: a token that the server no longer trusts.
-		return &sasl.Error{Condition: sasl.CredentialsExpired}
-	}
-	return nil
-}
-
-// stamp returns a fingerprint of the first keys, by the order of hashes, that an account has.
-func (f *fastServer) stamp(ctx context.Context, name string, hashes ...sasl.Hash) (string, error) {
-	for _, h := range hashes {
-		if !h.Available() {
-			continue
-		}
-		keys, _, err := f.accounts.Keys(ctx, name, h)
-		switch {
-		case err == nil:
-			// StoredKey is what a proof is checked with, and no secret that logs in; its hash is none at all.
-			sum := sha256.Sum256(keys.StoredKey)
-			return string(h) + ":" + hex.EncodeToString(sum[:]), nil
-		case !errors.Is(err, sasl.ErrUnknownUser):
-			return "", err
-		}
-	}
-	return "", sasl.ErrUnknownUser
 }
 
 // settle does with the tokens of a client what its success has to bring about (XEP-0484 §3.3, §3.5,
@@ -95,16 +58,9 @@ func (f *fastServer) settle(ctx context.Context, s *serverExchange2) (StoredToke
 	case s.own != s.who || mechanism.Credential != sasl.PasswordCredential && !login:
 		request = ""
 	}
-	if s.request.agent.ID == "" || !login && request == "" {
+	// DIGEST-MD5 leaves no stamp.
+	if s.request.agent.ID == "" || s.stamp == "" || !login && request == "" {
 		return StoredToken{}, nil
-	}
-	stamp := s.token.Stamp
-	if !login {
-		var err error
-		if stamp, err = f.stamp(ctx, s.own.Local(), f.hashes...); err != nil {
-			// The client has proved who it is without a token, and can do without one.
-			return StoredToken{}, nil
-		}
 	}
 	now := time.Now()
 	var issued StoredToken
@@ -126,7 +82,9 @@ func (f *fastServer) settle(ctx context.Context, s *serverExchange2) (StoredToke
 			}
 		}
 		if grant != "" {
-			issued = t.issue(grant, stamp, f.lifetime, now)
+			n := t.issue(grant, f.lifetime, now)
+			n.Stamp, n.Tasks = s.stamp, strings.Join(s.done, " ")
+			issued = *n
 		}
 		return nil
 	})
@@ -139,5 +97,6 @@ func (f *fastServer) settle(ctx context.Context, s *serverExchange2) (StoredToke
 	case login:
 		return StoredToken{}, &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
 	}
-	return StoredToken{}, nil // as above
+	// The client has proved who it is without a token, and can do without one.
+	return StoredToken{}, nil
 }

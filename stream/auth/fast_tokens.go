@@ -26,9 +26,10 @@ type TokenStore interface {
 	// wait for anything, and it may be called again if a transaction has to be repeated.
 	Update(ctx context.Context, client TokenClient, change func(*ClientTokens) error) error
 
-	// Revoke forgets all tokens of an account, a bare JID: for a program that wants all its clients to
-	// log in with the password again. Tokens end by themselves when the account is deleted or its
-	// password changes, see StoredToken.Stamp.
+	// Revoke forgets all tokens of an account, by its bare JID, which is looked at alone if the JID is a
+	// full one: for a program that wants all its clients to log in with the password again. Tokens end
+	// by themselves when the account is deleted, when its password changes, or when there are more
+	// tasks to do; see [StoredToken].
 	Revoke(ctx context.Context, account jid.JID) error
 }
 
@@ -53,10 +54,14 @@ type StoredToken struct {
 	Expires   time.Time // in whole seconds
 	Count     uint64    // the highest count that the client has given; zero if none
 
-	// Stamp is a fingerprint of the account's keys at the time when the password was last used. A
+	// Stamp is a fingerprint of the keys of the account with which the password was last checked. A
 	// token whose stamp does not fit the keys any more is no longer good: the password has changed, or
 	// the account is another one under the same name.
 	Stamp string
+
+	// Tasks are the names of the tasks that were done then, separated by spaces. If there are others
+	// to do by now the token is no longer good.
+	Tasks string
 }
 
 // Format prints the token without its secret, whatever the verb.
@@ -89,7 +94,7 @@ func (t *ClientTokens) find(mechanism string, count uint64, now time.Time, match
 	for _, slot := range []*StoredToken{&t.New, &t.Current} {
 		secret := noToken
 		// §3.4: MUST bind tokens to the mechanism.
-		usable := slot.Secret != "" && slot.Mechanism == mechanism
+		usable := slot.Mechanism == mechanism // of no token it is empty
 		if usable {
 			secret = []byte(slot.Secret)
 		}
@@ -132,12 +137,11 @@ func (t *ClientTokens) used(secret string, now time.Time) (left time.Duration, o
 
 // issue makes a token. One that was issued before and not used is invalid from now on (XEP-0484
 // §3.5).
-func (t *ClientTokens) issue(mechanism, stamp string, lifetime time.Duration, now time.Time) StoredToken {
+func (t *ClientTokens) issue(mechanism string, lifetime time.Duration, now time.Time) *StoredToken {
 	t.New = StoredToken{
 		Mechanism: mechanism,
 		Secret:    rand.Text(), // 130 bits
 		Expires:   now.Add(lifetime).UTC().Truncate(time.Second),
-		Stamp:     stamp,
 	}
-	return t.New
+	return &t.New
 }

@@ -57,13 +57,13 @@ func TestFindToken(t *testing.T) {
 		"at its last moment":   {both, "current", 0, time.Second - 1, "current", nil},
 		"expired":              {both, "current", 0, time.Second, "", sasl.CredentialsExpired},
 		"count again":          {both, "current", 3, 0, "", errReplayed},
+		"one that is empty":    {ClientTokens{New: token("", "M")}, "", 0, 0, "", sasl.ErrUnknownUser},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls := 0
 			got, err := c.tokens.find("M", c.count, now.Add(c.late), func(secret []byte) bool {
 				calls++
-				require.NotEmpty(t, secret)
-				return bytes.Equal(secret, []byte(c.knows))
+				return len(secret) > 0 && bytes.Equal(secret, []byte(c.knows)) // as package sasl has it
 			})
 			require.Equal(t, 2, calls)
 			require.Equal(t, c.want, got.Secret)
@@ -77,6 +77,20 @@ func TestFindToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// XEP-0484 §5.1: the new one comes first.
+func TestFindNewFirst(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	tokens := ClientTokens{
+		Current: StoredToken{Mechanism: "M", Secret: "x", Expires: now.Add(1)},
+		New:     StoredToken{Mechanism: "M", Secret: "x", Expires: now.Add(2)},
+	}
+	got, err := tokens.find("M", 7, now, func([]byte) bool { return true })
+	require.NoError(t, err)
+	require.Equal(t, now.Add(2), got.Expires)
+	require.Equal(t, uint64(7), tokens.New.Count)
+	require.Zero(t, tokens.Current.Count)
 }
 
 // XEP-0484 §3.5: what the use of a token does to the other one.
@@ -114,7 +128,7 @@ func TestMemoryTokens(t *testing.T) {
 	}
 	put := func(t *testing.T, m *MemoryTokens, c TokenClient, lifetime time.Duration) {
 		require.NoError(t, m.Update(t.Context(), c, func(tokens *ClientTokens) error {
-			tokens.issue("M", "", lifetime, time.Now())
+			tokens.issue("M", lifetime, time.Now())
 			return nil
 		}))
 	}
@@ -180,6 +194,16 @@ func TestMemoryTokens(t *testing.T) {
 			require.Equal(t, 2, m.Len())
 			require.False(t, has(t, m, client("juliet", "1")))
 		})
+	})
+	t.Run("the current one is still good", func(t *testing.T) {
+		m := new(MemoryTokens)
+		require.NoError(t, m.Update(t.Context(), client("juliet", "1"), func(tokens *ClientTokens) error {
+			tokens.Current = StoredToken{Mechanism: "M", Secret: "x", Expires: time.Now().Add(time.Hour)}
+			tokens.New = StoredToken{Mechanism: "M", Secret: "y", Expires: time.Now().Add(-time.Hour)}
+			return nil
+		}))
+		put(t, m, client("romeo", "1"), time.Hour)
+		require.Equal(t, 2, m.Len())
 	})
 	t.Run("context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

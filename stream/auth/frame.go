@@ -87,8 +87,8 @@ func parseKind(el *stream.Element) frame {
 		return f
 	}
 	f.kind = frameUnknown
-	for kind, local := range elementNames {
-		if local != "" && local == f.name.Local {
+	for kind, local := range elementNames { // the empty one is no element's
+		if local == f.name.Local {
 			f.kind = frameKind(kind)
 		}
 	}

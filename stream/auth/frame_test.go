@@ -82,7 +82,7 @@ func TestWriteFrame(t *testing.T) {
 		{frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{}}}, `<failure` + xmlns + `><not-authorized/></failure>`},
 		{frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: "x y><"}}}, `<failure` + xmlns + `><not-authorized/></failure>`},
 		{
-			frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: sasl.AccountDisabled, Text: "a<\x00\x1b\ufffe\xff&b", Cause: errContent}}},
+			frame{kind: frameFailure, failure: &Failure{Err: &sasl.Error{Condition: sasl.AccountDisabled, Text: "a<\x00\x1b\ufffe\uffff\xff&b", Cause: errContent}}},
 			`<failure` + xmlns + `><account-disabled/><text xml:lang='en'>a&lt;&amp;b</text></failure>`,
 		},
 	} {
@@ -109,6 +109,8 @@ func TestParseFailure(t *testing.T) {
 		{`<failure` + xmlns + `><aborted xmlns='urn:x'/></failure>`, sasl.NotAuthorized, "", ""},
 		{`<failure` + xmlns + `><aborted/><account-disabled/></failure>`, sasl.Aborted, "", ""},
 		{`<failure` + xmlns + `><aborted/><text>` + strings.Repeat("ü", 1000) + `</text></failure>`, sasl.Aborted, strings.Repeat("ü", 256), ""},
+		{`<failure` + xmlns + `><aborted/><text>x` + strings.Repeat("ü", 1000) + `</text></failure>`, sasl.Aborted, "x" + strings.Repeat("ü", 255), ""},
+		{`<failure` + xmlns + `><aborted/><text>` + strings.Repeat("x", 512) + `</text></failure>`, sasl.Aborted, strings.Repeat("x", 512), ""},
 	} {
 		f := parseFrame(parse(t, c.in)).failure
 		require.Equal(t, c.want, f.Err.Condition, c.in)

@@ -54,6 +54,15 @@ func (g *gate) enter(name string) error {
 	return nil
 }
 
+// found is called when a lookup has told the canonical form of a name. The attempt is one at that account
+// from now on: otherwise there would be as many attempts at an account as it has names.
+func (g *gate) found(name, canonical string) error {
+	if canonical == name {
+		return nil
+	}
+	return g.enter(canonical) // empty: it has not
+}
+
 // failed ends an attempt that failed. It reports whether the client may know.
 func (g *gate) failed() bool {
 	if g == nil {
@@ -103,7 +112,11 @@ func (g *gate) guard(cfg *sasl.ServerConfig) {
 			if err := g.enter(username); err != nil {
 				return "", err
 			}
-			return find(ctx, username, match)
+			canonical, err := find(ctx, username, match)
+			if turned := g.found(username, canonical); turned != nil {
+				return "", turned
+			}
+			return canonical, err
 		}
 	}
 	if find := cfg.InsecureDigest; find != nil {
@@ -111,7 +124,11 @@ func (g *gate) guard(cfg *sasl.ServerConfig) {
 			if err := g.enter(username); err != nil {
 				return [16]byte{}, "", err
 			}
-			return find(ctx, username, realm)
+			digest, canonical, err := find(ctx, username, realm)
+			if turned := g.found(username, canonical); turned != nil {
+				return [16]byte{}, "", turned
+			}
+			return digest, canonical, err
 		}
 	}
 }
@@ -127,7 +144,11 @@ func (s gatedStore) Keys(ctx context.Context, username string, hash sasl.Hash) (
 	if err := s.gate.enter(username); err != nil {
 		return sasl.Keys{}, "", err
 	}
-	return s.KeyStore.Keys(ctx, username, hash)
+	keys, canonical, err := s.KeyStore.Keys(ctx, username, hash)
+	if turned := s.gate.found(username, canonical); turned != nil {
+		return sasl.Keys{}, "", turned
+	}
+	return keys, canonical, err
 }
 
 // Hashes is for package sasl, which looks for it: nil means that there is nothing to know.

@@ -27,6 +27,7 @@ func TestParseMechanisms(t *testing.T) {
 	}{
 		"order is kept":             {in: `<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism>`, want: []string{"SCRAM-SHA-1", "PLAIN"}},
 		"none":                      {},
+		"all that a name may hold":  {in: `<mechanism>AZ-09_</mechanism>`, want: []string{"AZ-09_"}},
 		"white space":               {in: "<mechanism>\n  PLAIN </mechanism>", want: []string{"PLAIN"}},
 		"twice":                     {in: `<mechanism>PLAIN</mechanism><mechanism>PLAIN</mechanism>`, want: []string{"PLAIN"}},
 		"malformed":                 {in: `<mechanism>plain</mechanism><mechanism/><mechanism>A B</mechanism><mechanism>PLAIN&lt;</mechanism><mechanism>ABCDEFGHIJKLMNOPQRSTU</mechanism><mechanism>Ä</mechanism>`},

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
@@ -24,12 +25,12 @@ func (o *ServerOptions) rules(n *stream.Negotiation) *serverRules {
 		switch {
 		case m.NewServer == nil || !o.possible(m, n, store != nil):
 		case m.ChannelBinding && len(r.bindings) == 0:
-		case (m.Plaintext || m.Credential == sasl.TokenCredential) && !tls:
+		case m.Plaintext && !tls:
 			// RFC 6120 §6.3.4, §13.8.3; RFC 7628 §5.
 			r.needTLS = append(r.needTLS, m.Name)
 		default:
 			r.offered = append(r.offered, m)
-			if m.ChannelBinding && r.types == nil {
+			if m.ChannelBinding {
 				r.types = bindingTypes(r.bindings)
 			}
 		}
@@ -103,6 +104,9 @@ func (o *ServerOptions) config(n *stream.Negotiation, r *serverRules, store sasl
 		PlainHash:      o.PlainHash,
 		External: func(ctx context.Context, authzID string) (string, error) {
 			who, err := o.external(ctx, sec, domain, n.RemoteHeader().From, authzID)
+			if err == nil && slices.Contains(certified(sec, domain), who) {
+				err = registered(ctx, store, who)
+			}
 			return who.Local(), err
 		},
 		InsecureDigest: o.InsecureDigest,

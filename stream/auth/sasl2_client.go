@@ -83,7 +83,6 @@ func (o *ClientOptions) initiate2(ctx context.Context, n *stream.Negotiation, el
 	if t := n.Trace(); t.Authenticated != nil {
 		t.Authenticated(jid.JID{}, mechanism)
 	}
-	out.Reached |= stream.Authenticated
 	out.Features = true
 	return out, nil
 }
@@ -112,7 +111,7 @@ func (o *ClientOptions) authenticate(ctx context.Context, n *stream.Negotiation,
 		out, err := a.run(ctx, n)
 		var refused *Failure
 		// RFC 6120 §6.5.11: a temporary failure says nothing about the token.
-		if err == nil || !errors.As(err, &refused) || errors.Is(err, sasl.TemporaryAuthFailure) {
+		if !errors.As(err, &refused) || errors.Is(err, sasl.TemporaryAuthFailure) {
 			return out, a.mechanism.Name, err
 		}
 		// XEP-0484 §4.1: SHOULD discard the token.
@@ -179,7 +178,7 @@ func once(get func(context.Context) (string, error)) func(context.Context) (stri
 // sends is as good as the password for whoever is at the other end (§5). With a Cache it does not: the
 // login may come from keys that are there, and then nobody has checked that the password is the same.
 func (o *ClientOptions) addUpgrades(a *login2) {
-	if !a.mechanism.ChannelBinding || o.Cache != nil || o.Password == "" && o.GetPassword == nil {
+	if !a.mechanism.ChannelBinding || o.Cache != nil {
 		return
 	}
 	u := upgradeOptions{minIterations: max(o.MinIterations, sasl.MinIterations), maxIterations: o.MaxIterations}
@@ -192,15 +191,16 @@ func (o *ClientOptions) addUpgrades(a *login2) {
 		}
 		return o.GetPassword(ctx)
 	}
-	a.tasks = slices.Clone(a.tasks)
+	var tasks []ClientTask
 	for _, h := range o.SASL2.Upgrades {
 		name := upgradeTask(h)
 		if !slices.Contains(a.offer.upgrades, name) {
 			continue
 		}
 		a.upgrades = append(a.upgrades, name)
-		a.tasks = append(a.tasks, ClientTask{Name: name, Begin: func(context.Context, string) (TaskFunc, error) { return u.task(h), nil }})
+		tasks = append(tasks, ClientTask{Name: name, Begin: func(context.Context, string) (TaskFunc, error) { return u.task(h), nil }})
 	}
+	a.tasks = slices.Concat(a.tasks, tasks)
 }
 
 // run plays the exchange over the stream. A failure that the server sends is a [*Failure].
@@ -258,7 +258,7 @@ func (a *login2) success(ctx context.Context, n *stream.Negotiation, f frame2) (
 	}
 	n.SetIdentity(who)
 	n.SetUserAgent(a.o.UserAgent)
-	n.Establish(stream.Authenticated)
+	n.Establish(stream.Authenticated) // what was requested inline comes after that
 	out, err := n.ResultInline(stream.InAuthentication, f.el)
 	if err != nil {
 		return stream.Outcome{}, err
@@ -268,6 +268,7 @@ func (a *login2) success(ctx context.Context, n *stream.Negotiation, f frame2) (
 		return stream.Outcome{}, violation2("authorized as %s, and nothing was bound", quote.ASCII(f.who, 128)).err
 	}
 	a.o.remember(ctx, n, a.x.pin, a.tokens(f))
+	out.Reached |= stream.Authenticated
 	return out, nil
 }
 
@@ -280,7 +281,7 @@ func (a *login2) identity(n *stream.Negotiation, text string) (jid.JID, error) {
 	case who.Local() == "" || who.DomainJID() != n.Domain().DomainJID():
 		return jid.JID{}, violation2("authorized as %s, which is no account of %s", quote.ASCII(text, 128), n.Domain()).err
 	}
-	want := a.o.remembered(n)
+	want := a.o.kept(n)
 	if !a.o.AuthzID.IsZero() {
 		want = a.o.AuthzID.Bare()
 	}

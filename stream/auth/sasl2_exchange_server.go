@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
@@ -52,6 +53,7 @@ type serverExchange2 struct {
 	request frame2 // the <authenticate/>
 
 	token StoredToken // the one in use, once its possession is proved
+	stamp string      // of the keys that the password was checked with, then or for the token; empty: none
 	own   jid.JID     // whose credentials were verified
 	who   jid.JID     // who is authenticated, if it comes to that
 	data  []byte      // of the mechanism, to go with the next answer
@@ -86,6 +88,7 @@ func (s *serverExchange2) next(ctx context.Context, r *serverRules2, f frame2) s
 		return s.mechanism(ctx, r, s.x.next(ctx, r.serverRules, f.plain()))
 	}
 	if s.messages++; s.messages > maxTaskMessages {
+		r.gate.failed()
 		return s.refuse(stream.PolicyViolation, "too many messages of tasks")
 	}
 	switch {
@@ -97,7 +100,7 @@ func (s *serverExchange2) next(ctx context.Context, r *serverRules2, f frame2) s
 		return s.step(ctx, r, f)
 	}
 	// XEP-0388 §2.4: any other traffic ends the stream; §4.8: a second <authenticate/> does so too.
-	s.failed(r)
+	r.gate.failed()
 	return s.refuse(stream.NotAuthorized, "authentication is not complete")
 }
 
@@ -182,33 +185,19 @@ func (s *serverExchange2) advance(ctx context.Context, r *serverRules2, content 
 // pending returns the tasks of which the client has to do one now.
 func (s *serverExchange2) pending(ctx context.Context, r *serverRules2) ([]Task, error) {
 	if s.x.mechanism.Credential == sasl.FastTokenCredential {
-		// XEP-0484 §4.2: MUST NOT require interactive steps.
+		// XEP-0484 §4.2: MUST NOT require interactive steps. See authorized.
 		return nil, nil
 	}
-	var tasks []Task
-	for _, t := range r.tasks {
-		if slices.Contains(s.done, t.Name) {
-			continue
-		}
-		required := true
-		if t.Required != nil {
-			var err error
-			if required, err = t.Required(ctx, s.account()); err != nil {
-				return nil, err
-			}
-		}
-		if required {
-			tasks = append(tasks, t)
-		}
-	}
-	if len(tasks) > 0 {
-		return tasks, nil
+	tasks, err := required(ctx, r.tasks, s.account())
+	if err != nil || len(tasks) > 0 {
+		return tasks, err
 	}
 	// XEP-0480 §2.2: after everything else, and one at a time.
 	if !s.planned {
 		s.planned = true
-		if r.upgrades != nil && s.x.mechanism.Credential == sasl.PasswordCredential {
-			s.upgrades = r.upgrades.missing(ctx, s.own, s.request.upgrades)
+		// DIGEST-MD5 leaves no stamp.
+		if r.upgrades != nil && s.x.mechanism.Credential == sasl.PasswordCredential && s.stamp != "" {
+			s.upgrades = r.upgrades.missing(ctx, s.own, s.stamp, s.request.upgrades)
 		}
 	}
 	if len(s.upgrades) == 0 {
@@ -242,40 +231,33 @@ func (s *serverExchange2) step(ctx context.Context, r *serverRules2, f frame2) s
 		return serverStep2{reply: frame2{kind: frame2TaskData, content: out}, waiting: true}
 	}
 	s.done = append(s.done, s.task)
-	s.run = nil
 	return s.advance(ctx, r, out)
 }
 
 // finish lets the client in, unless there is something about its token, or attempts have been too many
 // meanwhile.
 func (s *serverExchange2) finish(ctx context.Context, r *serverRules2, content rawXML) serverStep2 {
+	var token StoredToken
 	if r.fast != nil {
-		token, err := r.fast.settle(ctx, s)
-		if err != nil {
+		var err error
+		if token, err = r.fast.settle(ctx, s); err != nil {
 			return s.failWith(r, err)
-		}
-		if token.Secret != "" {
-			w := stream.NewWriter(nil)
-			writeToken(&w, token)
-			b, err := w.Bytes()
-			if err != nil {
-				return s.failWith(r, err)
-			}
-			content = append(content, b...)
 		}
 	}
 	if r.gate != nil && !r.limiter.Succeeded(r.gate.account, r.gate.addr) {
 		return s.turnAway()
 	}
 	s.phase = phaseIdle
-	return serverStep2{reply: frame2{kind: frame2Success, data: s.data, content: content}, done: true}
+	return serverStep2{reply: frame2{kind: frame2Success, data: s.data, token: token, content: content}, done: true}
 }
 
 // failWith ends the exchange because of an error of a callback.
 func (s *serverExchange2) failWith(r *serverRules2, err error) serverStep2 {
 	e, fatal := taskError(err)
 	if fatal != nil {
-		s.failed(r)
+		if !r.gate.failed() {
+			return s.turnAway()
+		}
 		s.phase = phaseIdle
 		return serverStep2{err: fatal}
 	}
@@ -286,9 +268,7 @@ func (s *serverExchange2) failWith(r *serverRules2, err error) serverStep2 {
 // <continue/>, another <authenticate/> is not allowed (XEP-0388 §4.8), and a mechanism that has
 // succeeded may have bound the channel (RFC 9266 §4.1).
 func (s *serverExchange2) fail(r *serverRules2, e *sasl.Error) serverStep2 {
-	if e.Condition == sasl.TemporaryAuthFailure {
-		s.x.failed++
-	} else if !s.failed(r) {
+	if e.Condition != sasl.TemporaryAuthFailure && !r.gate.failed() {
 		return s.turnAway()
 	}
 	s.phase = phaseIdle
@@ -297,10 +277,13 @@ func (s *serverExchange2) fail(r *serverRules2, e *sasl.Error) serverStep2 {
 	return out
 }
 
-// failed counts the attempt, and reports whether the client may know that it failed.
-func (s *serverExchange2) failed(r *serverRules2) bool {
-	s.x.failed++
-	return r.gate.failed()
+// lost ends an exchange whose client is gone. One in the middle of a task has failed: what the task
+// said to a guess may be all that the client wanted to know.
+func (s *serverExchange2) lost(r *serverRules2) {
+	if s.phase == phaseTask {
+		r.gate.failed()
+	}
+	s.phase = phaseIdle
 }
 
 // turnAway is serverExchange.turnAway.
@@ -317,7 +300,7 @@ func (s *serverExchange2) refuse(c stream.Condition, text string) serverStep2 {
 }
 
 // authorized wraps what both profiles do to authorize, for what is different in this one.
-func (s *serverExchange2) authorized(authorize func(context.Context, sasl.Identity) (jid.JID, error), domain jid.JID) func(context.Context, sasl.Identity) (jid.JID, error) {
+func (s *serverExchange2) authorized(authorize func(context.Context, sasl.Identity) (jid.JID, error), tasks []Task, domain jid.JID) func(context.Context, sasl.Identity) (jid.JID, error) {
 	return func(ctx context.Context, id sasl.Identity) (jid.JID, error) {
 		who, err := authorize(ctx, id)
 		if errors.Is(err, stream.InvalidFrom) {
@@ -327,7 +310,18 @@ func (s *serverExchange2) authorized(authorize func(context.Context, sasl.Identi
 		if err != nil {
 			return jid.JID{}, err
 		}
-		s.own, err = account(id.AuthcID, domain)
-		return who, err
+		s.own, _ = account(id.AuthcID, domain) // which authorize has seen to
+		if s.x.mechanism.Credential == sasl.FastTokenCredential {
+			s.done = strings.Fields(s.token.Tasks)
+			more, err := required(ctx, tasks, s.account())
+			if err != nil {
+				return jid.JID{}, err
+			}
+			if len(more) > 0 {
+				// XEP-0484 §4.2: a token that the server no longer trusts.
+				return jid.JID{}, &sasl.Error{Condition: sasl.CredentialsExpired}
+			}
+		}
+		return who, nil
 	}
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,6 +69,7 @@ func TestClientExchange2Aborts(t *testing.T) {
 		"another task":      {[]string{`<continue` + ns2 + `><tasks><task>HOTP</task></tasks></continue>`}, true},
 		"the task again":    {[]string{continue2, `<task-data` + ns2 + `/>`}, true},
 		"failure in a task": {[]string{continue2, failure2}, false},
+		"SASL in a task":    {[]string{continue2, `<challenge` + ns2 + `/>`}, false},
 	} {
 		s := plain2(t)
 		var step clientStep2
@@ -75,6 +77,9 @@ func TestClientExchange2Aborts(t *testing.T) {
 			step = s.next(t.Context(), parse2(t, xml))
 		}
 		require.Error(t, step.err, name)
+		if !strings.Contains(name, "failure") && name != "another task" {
+			require.ErrorIs(t, step.err, ErrProtocol, name)
+		}
 		require.Equal(t, c.abort, step.reply.kind == frame2Abort, name)
 	}
 }
@@ -126,6 +131,19 @@ func TestClientExchange2LastWords(t *testing.T) {
 	}
 }
 
+// How many messages a task may have.
+func TestClientExchange2Bound(t *testing.T) {
+	s := plain2(t)
+	s.tasks[0].Begin = func(context.Context, string) (TaskFunc, error) {
+		return func(context.Context, *stream.Element, *stream.Writer) (bool, error) { return false, nil }, nil
+	}
+	require.NoError(t, s.next(t.Context(), parse2(t, continue2)).err)
+	for range maxTaskMessages {
+		require.NoError(t, s.next(t.Context(), parse2(t, `<task-data`+ns2+`/>`)).err)
+	}
+	require.ErrorIs(t, s.next(t.Context(), parse2(t, `<task-data`+ns2+`/>`)).err, ErrProtocol)
+}
+
 // What is offered (XEP-0388 §2.1), and what cannot be an offer.
 func TestParseOffer2(t *testing.T) {
 	parse := func(inside string) (offer2, error) {
@@ -147,6 +165,15 @@ func TestParseOffer2(t *testing.T) {
 	o, err = parse(`<inline><bind xmlns='urn:xmpp:bind:0'/></inline>`)
 	require.NoError(t, err)
 	require.Empty(t, o.fast)
+	// A list without end is cut, and what is not a mechanism is passed over.
+	var many strings.Builder
+	for i := range maxMechanisms + 1 {
+		fmt.Fprintf(&many, `<mechanism>HT-%d</mechanism>`, i)
+	}
+	o, err = parse(`<inline><fast xmlns='urn:xmpp:fast:0'><other>HT-X</other>` + many.String() + `</fast></inline>`)
+	require.NoError(t, err)
+	require.Len(t, o.fast, maxMechanisms)
+	require.NotContains(t, o.fast, "HT-X")
 	o, err = parse(``)
 	require.NoError(t, err)
 	require.Equal(t, offer2{}, o)

@@ -52,8 +52,7 @@ const (
 // in the same first-level element.
 func secret2Names() []stream.Name {
 	return []stream.Name{
-		{Space: NS2, Local: "initial-response"},
-		{Space: NS2, Local: "user-agent"}, // its id is part of what tokens are bound to
+		{Space: NS2, Local: "authenticate"}, // also for the id of the user agent, part of what tokens are bound to
 		{Space: NS2, Local: "challenge"},
 		{Space: NS2, Local: "response"},
 		{Space: NS2, Local: "success"}, // where the last words of a mechanism or a task are
@@ -80,6 +79,7 @@ type frame2 struct {
 	tasks    []string         // of a continue
 	text     string           // of a continue, for people
 	failure  *Failure         // of a failure
+	token    StoredToken      // of a success, to be written
 
 	// content are further elements to write: of an authenticate, success, continue, next or task-data.
 	content rawXML
@@ -104,8 +104,8 @@ func parseKind2(el *stream.Element) frame2 {
 		return f
 	}
 	f.kind = frame2Unknown
-	for kind, local := range element2Names {
-		if local != "" && local == f.name.Local {
+	for kind, local := range element2Names { // the empty one is no element's
+		if local == f.name.Local {
 			f.kind = frame2Kind(kind)
 		}
 	}
@@ -276,6 +276,7 @@ func (f frame2) write(w *stream.Writer) {
 		w.Start(stream.Name{Space: NS2, Local: "authorization-identifier"})
 		w.Text(f.who)
 		w.End()
+		writeToken(w, f.token)
 	case frame2Continue:
 		writeData(w, "additional-data", f.data)
 		w.Start(stream.Name{Space: NS2, Local: "tasks"})

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,7 @@ func TestFrame2Errors(t *testing.T) {
 func TestUserAgent(t *testing.T) {
 	for id, want := range map[string]bool{
 		uuid: true, strings.ToUpper(uuid): true, "00000000-0000-4000-8000-000000000000": true, "ffffffff-ffff-4fff-bfff-ffffffffffff": true,
+		"d4565fa7-4d72-4749-93d3-740edbf87770": true, "d4565fa7-4d72-4749-a3d3-740edbf87770": true, "d4565fa7-4d72-4749-B3d3-740edbf87770": true,
 		"": false, "x": false, uuid + "0": false, uuid[1:]: false, "{" + uuid[:34] + "}": false,
 		"d4565fa7-4d72-1749-b3d3-740edbf87770":    false, // version 1
 		"d4565fa7-4d72-4749-c3d3-740edbf87770":    false, // another variant
@@ -130,6 +132,36 @@ func TestUserAgent(t *testing.T) {
 	require.Equal(t, "c", f.agent.Device)
 }
 
+// XEP-0388 §2.6.2: the first condition that there is, in the namespace of RFC 6120, and the first text,
+// in that of SASL 2.
+func TestParseFailure2(t *testing.T) {
+	for inside, want := range map[string]Failure{
+		``:                                  {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<text/>`:                           {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<aborted/>`:                        {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<no-such xmlns='` + NS + `'/>`:     {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<text xmlns='` + NS + `'>a</text>`: {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<aborted xmlns='urn:example:x'/>`:  {Err: &sasl.Error{Condition: sasl.NotAuthorized}},
+		`<text xml:lang='de'>a</text><text>b</text><aborted xmlns='` + NS + `'/><account-disabled xmlns='` + NS + `'/>`: {Err: &sasl.Error{Condition: sasl.Aborted, Text: "a"}, Lang: "de"},
+		`<no-such xmlns='` + NS + `'/><account-disabled xmlns='` + NS + `'/><x xmlns='urn:example:x'/>`:                 {Err: &sasl.Error{Condition: sasl.AccountDisabled}},
+	} {
+		xml := `<failure` + ns2 + `>` + inside + `</failure>`
+		want.Raw = []byte(xml)
+		require.Equal(t, &want, parse2(t, xml).failure, inside)
+	}
+}
+
+// What cannot be a name, or is there already, leaves the others as they are.
+func TestAppendName(t *testing.T) {
+	for _, last := range []string{"B", "not a name", ""} {
+		f := parse2(t, `<continue`+ns2+`><tasks><task>A</task><x>C</x><task>B</task><task>`+last+`</task></tasks></continue>`)
+		require.NoError(t, f.err)
+		require.Equal(t, []string{"A", "B"}, f.tasks)
+	}
+	f := parse2(t, `<elsewhere xmlns='urn:example:x'/>`)
+	require.Equal(t, stream.Name{Space: "urn:example:x", Local: "elsewhere"}, f.name)
+}
+
 // XEP-0484 §3.3, and what a client makes of a token that cannot be read.
 func TestParseToken(t *testing.T) {
 	w := stream.NewWriter(nil)
@@ -140,11 +172,13 @@ func TestParseToken(t *testing.T) {
 	require.Equal(t, `<token xmlns='urn:xmpp:fast:0' token='s&amp;cret' expiry='2030-01-02T02:04:05Z'/>`, string(b))
 	for xml, ok := range map[string]bool{
 		string(b): true,
-		`<token xmlns='urn:xmpp:fast:0' token='x' expiry='2030-01-02T02:04:05.123456+01:00'/>`: true,
-		`<token xmlns='urn:xmpp:fast:0' expiry='2030-01-02T02:04:05Z'/>`:                       false,
-		`<token xmlns='urn:xmpp:fast:0' token='x'/>`:                                           false,
-		`<token xmlns='urn:xmpp:fast:0' token='x' expiry='tomorrow'/>`:                         false,
-		`<token xmlns='urn:example:x' token='x' expiry='2030-01-02T02:04:05Z'/>`:               false,
+		`<token xmlns='urn:xmpp:fast:0' token='x' expiry='2030-01-02T02:04:05.123456+01:00'/>`:                     true,
+		`<token xmlns='urn:xmpp:fast:0' expiry='2030-01-02T02:04:05Z'/>`:                                           false,
+		`<token xmlns='urn:xmpp:fast:0' token='` + strings.Repeat("x", 1024) + `' expiry='2030-01-02T02:04:05Z'/>`: true,
+		`<token xmlns='urn:xmpp:fast:0' token='` + strings.Repeat("x", 1025) + `' expiry='2030-01-02T02:04:05Z'/>`: false,
+		`<token xmlns='urn:xmpp:fast:0' token='x'/>`:                                                               false,
+		`<token xmlns='urn:xmpp:fast:0' token='x' expiry='tomorrow'/>`:                                             false,
+		`<token xmlns='urn:example:x' token='x' expiry='2030-01-02T02:04:05Z'/>`:                                   false,
 		``: false,
 	} {
 		f := parse2(t, `<success`+ns2+`><authorization-identifier>a@b</authorization-identifier>`+xml+`</success>`)
@@ -171,10 +205,35 @@ func TestSASL2Options(t *testing.T) {
 	} {
 		require.ErrorIs(t, o.Validate(), ErrOptions, name)
 	}
-	require.NoError(t, new(SASL2ServerOptions).Validate())
+	// The last that will do.
+	for _, o := range []SASL2ServerOptions{
+		{}, {Tasks: manyTasks()[:maxTasks]}, {Upgrades: make17()[:maxUpgrades]}, {UpgradeIterations: sasl.MinIterations},
+		{UpgradeIterations: 100_000}, {TokenLifetime: time.Second}, {TokenLifetime: time.Hour},
+	} {
+		require.NoError(t, o.Validate())
+	}
+	require.ErrorIs(t, (&SASL2ClientOptions{Tasks: []ClientTask{
+		{Name: "TOTP", Begin: func(context.Context, string) (TaskFunc, error) { return nil, nil }},
+		{Name: "TOTP", Begin: func(context.Context, string) (TaskFunc, error) { return nil, nil }},
+	}}).Validate(), ErrOptions)
 	require.NoError(t, new(SASL2ClientOptions).Validate())
 	require.ErrorIs(t, (&SASL2ClientOptions{Tasks: []ClientTask{{Name: "TOTP"}}}).Validate(), ErrOptions)
 	require.ErrorIs(t, (&SASL2ClientOptions{Upgrades: []sasl.Hash{"MD5"}}).Validate(), ErrOptions)
 	require.ErrorIs(t, checkAgent(stream.UserAgent{ID: "x"}), ErrOptions)
 	require.NoError(t, checkAgent(stream.UserAgent{Software: "x"}))
+}
+
+// Options are copied: what happens to the slices afterwards is for others.
+func TestSASL2OptionsAreCopied(t *testing.T) {
+	so := ServerOptions{SASL2: SASL2ServerOptions{Tasks: []Task{{Name: "A"}}, Upgrades: []sasl.Hash{sasl.SHA256}}}
+	co := ClientOptions{SASL2: SASL2ClientOptions{Tasks: []ClientTask{{Name: "A"}}, Upgrades: []sasl.Hash{sasl.SHA256}}}
+	server, client := so.prepare(), co.prepare()
+	server.SASL2.prepare()
+	client.SASL2.prepare()
+	so.SASL2.Tasks[0].Name, co.SASL2.Tasks[0].Name = "B", "B"
+	so.SASL2.Upgrades[0], co.SASL2.Upgrades[0] = sasl.SHA1, sasl.SHA1
+	require.Equal(t, "A", server.SASL2.Tasks[0].Name)
+	require.Equal(t, "A", client.SASL2.Tasks[0].Name)
+	require.Equal(t, []sasl.Hash{sasl.SHA256}, server.SASL2.Upgrades)
+	require.Equal(t, []sasl.Hash{sasl.SHA256}, client.SASL2.Upgrades)
 }

@@ -49,7 +49,7 @@ func newExchange2(plain serverRules, store sasl.KeyStore, tokens TokenStore) (*s
 			FastTokens: r.fast.finder(s, jid.MustParse("im.example")),
 		})
 	}
-	r.authorize = s.authorized(r.authorize, jid.MustParse("im.example"))
+	r.authorize = s.authorized(r.authorize, r.tasks, jid.MustParse("im.example"))
 	return s, r
 }
 
@@ -73,7 +73,7 @@ func FuzzSASL2Server(f *testing.F) {
 	tokens := new(MemoryTokens)
 	client := TokenClient{jid.MustParse("juliet@im.example"), uuid}
 	require.NoError(f, tokens.Update(f.Context(), client, func(t *ClientTokens) error {
-		t.issue("HT-SHA-256-EXPR", "", 24*time.Hour, time.Now())
+		t.issue("HT-SHA-256-EXPR", 24*time.Hour, time.Now())
 		return nil
 	}))
 	f.Fuzz(func(t *testing.T, xml []byte) {
@@ -200,7 +200,7 @@ func FuzzFastToken(f *testing.F) {
 				if op == 'j' {
 					lifetime = 3 * time.Second
 				}
-				issued = append(issued, tokens.issue("M", "", lifetime, now))
+				issued = append(issued, *tokens.issue("M", lifetime, now))
 			case 'n':
 				login(len(issued) - 1)
 			case 'p':

@@ -54,7 +54,7 @@ func (o *SASL2ServerOptions) Validate() error {
 		return fmt.Errorf("%w: more than %d tasks", ErrOptions, maxTasks)
 	}
 	for _, h := range o.Upgrades {
-		if !h.Available() || hashOf(h) == nil {
+		if !h.Available() {
 			return fmt.Errorf("%w: no upgrades to hash %q", ErrOptions, h)
 		}
 	}
@@ -113,7 +113,7 @@ func (o *SASL2ClientOptions) Validate() error {
 		names = append(names, t.Name)
 	}
 	for _, h := range o.Upgrades {
-		if !h.Available() || hashOf(h) == nil {
+		if !h.Available() {
 			return fmt.Errorf("%w: no upgrades to hash %q", ErrOptions, h)
 		}
 	}

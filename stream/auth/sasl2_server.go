@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"slices"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
@@ -47,20 +46,12 @@ func fastIsAccepted(context.Context, *stream.Negotiation, *stream.Element, *stre
 	return stream.Outcome{}, nil
 }
 
-// check is Validate for a stream.
-func (o *ServerOptions) check() error {
-	if err := o.Validate(); err != nil {
-		return &stream.Error{Condition: stream.InternalServerError, Cause: err}
-	}
-	return nil
-}
-
 // advertise2 implements stream.Feature.Advertise (XEP-0388 §2.1).
 func (o *ServerOptions) advertise2(n *stream.Negotiation, w *stream.Writer) error {
 	// Before anything is read: the trace must not show even what a client should not have sent.
 	n.Secrets(secret2Names()...)
-	if err := o.check(); err != nil {
-		return err
+	if err := o.Validate(); err != nil {
+		return &stream.Error{Condition: stream.InternalServerError, Cause: err}
 	}
 	r := o.rules2(n, new(serverExchange2))
 	// There is no way to begin without a mechanism.
@@ -108,7 +99,7 @@ func (o *ServerOptions) rules2(n *stream.Negotiation, s *serverExchange2) *serve
 		r.limiter = r.gate.limiter
 		r.gate.limiter = heldLimiter{r.limiter}
 	}
-	r.authorize = s.authorized(r.authorize, n.Domain())
+	r.authorize = s.authorized(r.authorize, r.tasks, n.Domain())
 	if !n.State().Has(stream.Secure) {
 		// XEP-0484 §6; and keys are passwords.
 		return r
@@ -118,13 +109,15 @@ func (o *ServerOptions) rules2(n *stream.Negotiation, s *serverExchange2) *serve
 		return r
 	}
 	r.upgrades = o.upgrader(store)
+	r.adjust = func(cfg *sasl.ServerConfig) {
+		cfg.Store = stampingStore{gatedStore{KeyStore: store}, &s.stamp}
+		if r.fast != nil {
+			cfg.FastTokens = r.fast.finder(s, n.Domain())
+		}
+	}
 	if o.SASL2.Tokens != nil {
 		r.unlisted = fastMechanisms(r.bindings)
-		r.fast = &fastServer{
-			store: o.SASL2.Tokens, lifetime: o.SASL2.TokenLifetime, mechanisms: r.unlisted,
-			accounts: store, hashes: hashesOf(r.offered),
-		}
-		r.adjust = func(cfg *sasl.ServerConfig) { cfg.FastTokens = r.fast.finder(s, n.Domain()) }
+		r.fast = &fastServer{store: o.SASL2.Tokens, lifetime: o.SASL2.TokenLifetime, mechanisms: r.unlisted, accounts: store}
 	}
 	return r
 }
@@ -135,22 +128,6 @@ func (o *ServerOptions) store(domain jid.JID) sasl.KeyStore {
 		return o.StoreFor(domain)
 	}
 	return o.Store
-}
-
-// hashesOf returns the hashes that there could be keys for, those of mechanisms that are offered first.
-func hashesOf(mechs []sasl.Mechanism) []sasl.Hash {
-	var out []sasl.Hash
-	for _, m := range mechs {
-		if m.Hash != "" && !slices.Contains(out, m.Hash) {
-			out = append(out, m.Hash)
-		}
-	}
-	for _, h := range []sasl.Hash{sasl.SHA256, sasl.SHA1, sasl.SHA512, sasl.SHA3_512} {
-		if !slices.Contains(out, h) {
-			out = append(out, h)
-		}
-	}
-	return out
 }
 
 // upgrader returns what there is for upgrades of accounts, or nil.
@@ -171,9 +148,6 @@ func (o *ServerOptions) upgrader(store sasl.KeyStore) *upgrader {
 
 // accept2 implements stream.Feature.Accept.
 func (o *ServerOptions) accept2(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-	if err := o.check(); err != nil {
-		return stream.Outcome{}, err
-	}
 	s := &serverExchange2{x: exchangeOf(n)}
 	r := o.rules2(n, s)
 	for {
@@ -199,6 +173,7 @@ func (o *ServerOptions) accept2(ctx context.Context, n *stream.Negotiation, el *
 		}
 		var err error
 		if el, err = n.ReadStrict(ctx); err != nil {
+			s.lost(r)
 			return stream.Outcome{}, err
 		}
 	}

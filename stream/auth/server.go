@@ -50,8 +50,8 @@ type ServerOptions struct {
 	// of a [*sasl.Error] goes to the client, any other error refuses with not-authorized. Nil refuses
 	// such certificates.
 	//
-	// Certificates that name an account let it in whether Store knows it or not: Authorize is the
-	// place to refuse accounts that are no more.
+	// A certificate that names an account lets it in only if Store knows that account (XEP-0178 §2), by
+	// keys for whatever hash.
 	MapCertificate func(ctx context.Context, sec *stream.Security, asked jid.JID) (jid.JID, error)
 
 	// Anonymous makes up the account of a client of ANONYMOUS, a bare JID at the domain;
@@ -212,9 +212,6 @@ func (o *ServerOptions) advertise(n *stream.Negotiation, w *stream.Writer) error
 
 // accept implements stream.Feature.Accept.
 func (o *ServerOptions) accept(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-	if err := o.Validate(); err != nil {
-		return stream.Outcome{}, &stream.Error{Condition: stream.InternalServerError, Cause: err}
-	}
 	x, r := exchangeOf(n), o.rules(n)
 	r.authorize = o.withoutTasks(r.authorize, x, n.Domain())
 	for {

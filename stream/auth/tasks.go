@@ -27,13 +27,17 @@ import (
 // and write nothing.
 //
 // The element is borrowed for the call, the writer too. On the server, condition and text of a
-// [*sasl.Error] go to the client, sasl.NotAuthorized for a wrong code, say; of any other error it
-// learns nothing. On the client an error ends the negotiation.
+// [*sasl.Error] go to the client, sasl.NotAuthorized for a wrong code, say; a [*stream.Error] itself
+// ends the stream; of any other error, or of one that is wrapped, it learns nothing. An attempt that
+// does not get beyond a task it has begun has failed. On the client an error ends the negotiation.
 type TaskFunc func(ctx context.Context, in *stream.Element, w *stream.Writer) (done bool, err error)
 
 // Task is something that a server may want a client to do before it is let in, after the mechanism.
 // Nothing at all is granted until all tasks are done. They are for people, who take their time: see
-// stream.AcceptOptions.Timeout. A login by token (XEP-0484) has no tasks.
+// stream.AcceptOptions.Timeout.
+//
+// A login by token (XEP-0484) has no tasks: the token stands for those that were done for it. It is no
+// longer good when others are required, of somebody who has switched a second factor on, say.
 type Task struct {
 	// Name is what the task is known by: 1 to 20 upper-case letters, digits, hyphens and
 	// underscores.
@@ -45,7 +49,8 @@ type Task struct {
 	// Required decides whether the client has to do the task now. It is asked after the mechanism, and
 	// again after each task: all that are required at a time are offered together, and the client picks
 	// one. A task that will do instead of another one is no longer required when the other one is
-	// done. Nil means always.
+	// done. It is asked about a login by token too, with the tasks that were done for the token. Nil
+	// means always.
 	Required func(context.Context, TaskAccount) (bool, error)
 
 	// Begin returns the server's side of the task. It must be set.
@@ -68,6 +73,27 @@ type ClientTask struct {
 	// Begin returns the client's side of the task. The text is the server's, for the user: data from
 	// the wire, and cut to 512 bytes. It must be set.
 	Begin func(ctx context.Context, text string) (TaskFunc, error)
+}
+
+// required returns those of the tasks that are still to be done.
+func required(ctx context.Context, tasks []Task, who TaskAccount) ([]Task, error) {
+	var out []Task
+	for _, t := range tasks {
+		if slices.Contains(who.Done, t.Name) {
+			continue
+		}
+		if t.Required != nil {
+			now, err := t.Required(ctx, who)
+			if err != nil {
+				return nil, err
+			}
+			if !now {
+				continue
+			}
+		}
+		out = append(out, t)
+	}
+	return out, nil
 }
 
 // checkTask refuses a task that cannot be used.
@@ -97,15 +123,19 @@ func runTask(ctx context.Context, f TaskFunc, in *stream.Element) (out rawXML, d
 }
 
 // taskError is the error of a task as a server sends it: a [*stream.Error] comes second, and ends the
-// stream without an answer.
+// stream without an answer. One that is wrapped is about another stream: not for this client, which
+// would be sent it if it were found.
 func taskError(err error) (*sasl.Error, *stream.Error) {
-	var fatal *stream.Error
-	if errors.As(err, &fatal) {
+	if fatal, ok := err.(*stream.Error); ok {
 		return nil, fatal
 	}
 	var e *sasl.Error
 	if !errors.As(err, &e) {
 		e = &sasl.Error{Condition: sasl.TemporaryAuthFailure, Cause: err}
+	}
+	var other *stream.Error
+	if errors.As(e.Cause, &other) {
+		e = &sasl.Error{Condition: e.Condition, Text: e.Text, Cause: errors.New(e.Cause.Error())}
 	}
 	return e, nil
 }
@@ -118,20 +148,13 @@ func (o *ServerOptions) withoutTasks(authorize func(context.Context, sasl.Identi
 		if err != nil {
 			return jid.JID{}, err
 		}
-		own, err := account(id.AuthcID, domain)
+		own, _ := account(id.AuthcID, domain) // which authorize has seen to
+		tasks, err := required(ctx, o.SASL2.Tasks, TaskAccount{Account: own, Mechanism: x.mechanism.Name})
 		if err != nil {
 			return jid.JID{}, err
 		}
-		for _, t := range o.SASL2.Tasks {
-			required := true
-			if t.Required != nil {
-				if required, err = t.Required(ctx, TaskAccount{Account: own, Mechanism: x.mechanism.Name}); err != nil {
-					return jid.JID{}, err
-				}
-			}
-			if required {
-				return jid.JID{}, &sasl.Error{Condition: sasl.MechanismTooWeak, Text: "this account needs SASL 2 (XEP-0388)"}
-			}
+		if len(tasks) > 0 {
+			return jid.JID{}, &sasl.Error{Condition: sasl.MechanismTooWeak, Text: "this account needs SASL 2 (XEP-0388)"}
 		}
 		return who, nil
 	}

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +137,7 @@ func TestTaskErrors(t *testing.T) {
 		"server's fault":        {failing(boom), codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
 		"cannot begin":          {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return nil, boom }}, codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
 		"ends the stream":       {failing(&stream.Error{Condition: stream.ResourceConstraint}), codeClient("TOTP", "2"), stream.ResourceConstraint},
+		"of another stream":     {failing(fmt.Errorf("asking: %w", &stream.Error{Condition: stream.ResourceConstraint})), codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
 		"begins nothing":        {auth.Task{Name: "TOTP", Begin: func(context.Context, auth.TaskAccount) (auth.TaskFunc, error) { return nil, nil }}, codeClient("TOTP", "2"), sasl.TemporaryAuthFailure},
 		"client begins nothing": {codeTask("TOTP", "1"), auth.ClientTask{Name: "TOTP", Begin: func(context.Context, string) (auth.TaskFunc, error) { return nil, nil }}, auth.ErrOptions},
 		"cannot tell":           {auth.Task{Name: "TOTP", Begin: codeTask("", "1").Begin, Required: func(context.Context, auth.TaskAccount) (bool, error) { return false, boom }}, codeClient("TOTP", "1"), sasl.TemporaryAuthFailure},
@@ -292,6 +294,21 @@ func TestUpgradeIsChecked(t *testing.T) {
 		p.expect("</success>")
 		require.Len(t, accounts.added, 1)
 		require.Contains(t, accounts.added, "romeo SHA-512")
+	})
+	// The keys are of a password that is no longer the account's.
+	t.Run("server/the password has changed", func(t *testing.T) {
+		clear(accounts.added)
+		p, done := connect2(t, o)
+		p.send(begin2("PLAIN", "\x00juliet\x00r0m30", ask))
+		p.expect("</continue>")
+		p.send(next2("UPGR-SCRAM-SHA-512", ""))
+		p.expect("</task-data>")
+		require.NoError(t, accounts.Set(t.Context(), "juliet", "a new one"))
+		p.send(`<task-data` + xmlns2 + `><hash xmlns='urn:xmpp:scram-upgrade:0'>` + b64(strings.Repeat("x", 64)) + `</hash></task-data>`)
+		out, err := p.end(done)
+		require.Contains(t, out, "<credentials-expired")
+		require.Error(t, err)
+		require.Empty(t, accounts.added)
 	})
 	for name, salt := range map[string]string{
 		"no salt":        ``,

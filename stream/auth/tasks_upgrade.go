@@ -41,7 +41,8 @@ type KeyUpgrader interface {
 	// work out is for the store to report: the client comes in all the same, and will offer again.
 	//
 	// The keys are whatever the client has made of the password: the server cannot know whether they
-	// fit it. Keys that the account has got meanwhile are not to be replaced.
+	// fit it. Keys that the account has got meanwhile are not to be replaced. That the password was
+	// changed since the client has logged in is looked at just before the call.
 	UpgradeKeys(ctx context.Context, username string, keys sasl.Keys) error
 }
 
@@ -58,7 +59,7 @@ type upgrader struct {
 
 // missing returns the tasks, of those that the client asks for, that give the account keys which it
 // does not have.
-func (u *upgrader) missing(ctx context.Context, account jid.JID, asked []string) []Task {
+func (u *upgrader) missing(ctx context.Context, account jid.JID, stamp string, asked []string) []Task {
 	var tasks []Task
 	for _, name := range asked {
 		for _, h := range u.hashes {
@@ -66,7 +67,7 @@ func (u *upgrader) missing(ctx context.Context, account jid.JID, asked []string)
 				continue
 			}
 			if _, _, err := u.store.Keys(ctx, account.Local(), h); errors.Is(err, sasl.ErrUnknownUser) {
-				tasks = append(tasks, u.task(account, h))
+				tasks = append(tasks, u.task(account, stamp, h))
 			}
 		}
 	}
@@ -74,7 +75,7 @@ func (u *upgrader) missing(ctx context.Context, account jid.JID, asked []string)
 }
 
 // task is the server's side of an upgrade (XEP-0480 §3).
-func (u *upgrader) task(account jid.JID, h sasl.Hash) Task {
+func (u *upgrader) task(account jid.JID, stamp string, h sasl.Hash) Task {
 	return Task{Name: upgradeTask(h), Begin: func(context.Context, TaskAccount) (TaskFunc, error) {
 		salt := make([]byte, 16) // XEP-0438 §6.2
 		rand.Read(salt)          // ends the program rather than fail
@@ -89,8 +90,12 @@ func (u *upgrader) task(account jid.JID, h sasl.Hash) Task {
 				return false, nil
 			}
 			salted, err := upgradeData(in, "hash")
-			if err != nil || len(salted) != h.Size() {
+			if len(salted) != h.Size() {
 				return false, &sasl.Error{Condition: sasl.MalformedRequest, Cause: err}
+			}
+			// The password may have changed meanwhile, and the old one would be let in by these keys for ever.
+			if err := checkStamp(ctx, u.store, account.Local(), stamp); err != nil {
+				return false, err
 			}
 			// Its error is for the store to report; the client has done what it could.
 			_ = u.keys.UpgradeKeys(ctx, account.Local(), keysOf(h, salted, salt, u.iterations))
@@ -107,7 +112,7 @@ func upgradeData(in *stream.Element, local string) ([]byte, error) {
 	}
 	data, err := decodeElement(el)
 	if err == nil && len(data) == 0 {
-		err = fmt.Errorf("%w: empty %s", errContent, local)
+		return nil, fmt.Errorf("%w: empty %s", errContent, local)
 	}
 	return data, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
 )
 
@@ -79,4 +80,56 @@ func TestUpgradeWithoutPassword(t *testing.T) {
 	in := parse2(t, `<task-data`+ns2+`><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'>AAAA</salt></task-data>`)
 	_, _, err = runTask(t.Context(), run, in.el)
 	require.ErrorIs(t, err, boom)
+}
+
+// What a client makes of the salt of an upgrade, and that it has sent nothing when it is not satisfied.
+func TestSaltOfUpgrade(t *testing.T) {
+	for salt, want := range map[string]error{
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'>AAAA</salt>`:  nil,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='5000'>AAAA</salt>`:  nil,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4095'>AAAA</salt>`:  sasl.ErrIterations,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='5001'>AAAA</salt>`:  sasl.ErrIterations,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='-4096'>AAAA</salt>`: sasl.ErrIterations,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='+4096'>AAAA</salt>`: ErrProtocol,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='04096'>AAAA</salt>`: ErrProtocol,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4e3'>AAAA</salt>`:   ErrProtocol,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0'>AAAA</salt>`:                    ErrProtocol,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'>!</salt>`:     errEncoding,
+		`<salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'/>`:            errContent,
+		``: errContent,
+	} {
+		u := upgradeOptions{minIterations: 4096, maxIterations: 5000, password: func(context.Context) (string, error) { return "pencil", nil }}
+		run := u.task(sasl.SHA256)
+		_, _, err := runTask(t.Context(), run, nil)
+		require.NoError(t, err)
+		out, done, err := runTask(t.Context(), run, parse2(t, `<task-data`+ns2+`>`+salt+`</task-data>`).el)
+		require.ErrorIs(t, err, want, salt)
+		require.Equal(t, want == nil, done)
+		require.Equal(t, want == nil, len(out) > 0)
+	}
+	// A password that cannot be one.
+	u := upgradeOptions{minIterations: 4096, maxIterations: 5000, password: func(context.Context) (string, error) { return "\xff", nil }}
+	run := u.task(sasl.SHA256)
+	_, _, err := runTask(t.Context(), run, nil)
+	require.NoError(t, err)
+	in := parse2(t, `<task-data`+ns2+`><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='4096'>AAAA</salt></task-data>`)
+	out, done, err := runTask(t.Context(), run, in.el)
+	require.ErrorIs(t, err, sasl.ErrPassword)
+	require.False(t, done)
+	require.Empty(t, out)
+}
+
+// Each account, and each upgrade, has a salt of its own.
+func TestSaltIsRandom(t *testing.T) {
+	seen := make(map[string]bool)
+	u := &upgrader{iterations: 4096}
+	for range 100 {
+		run, err := u.task(jid.MustParse("juliet@im.example"), "", sasl.SHA256).Begin(t.Context(), TaskAccount{})
+		require.NoError(t, err)
+		out, done, err := runTask(t.Context(), run, nil)
+		require.NoError(t, err)
+		require.False(t, done)
+		require.False(t, seen[string(out)])
+		seen[string(out)] = true
+	}
 }
