@@ -110,7 +110,7 @@ func parseHeader(el *Element) (Header, *Error) {
 // validLang reports whether s has the shape of a language tag (RFC 5646 §2.1):
 // groups of one to eight letters and digits. Its meaning is not looked at.
 func validLang(s string) bool {
-	if s == "" || len(s) > 64 {
+	if len(s) > 64 {
 		return false
 	}
 	for part := range strings.SplitSeq(s, "-") {

@@ -164,7 +164,6 @@ func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
 // §4.2, §4.3.3). What an earlier header or features element said is forgotten.
 func (n *Negotiation) open(ctx context.Context) error {
 	n.sc.restart()
-	n.features = nil
 	// RFC 6120 §4.7.1: who we are is private until TLS protects it.
 	if n.state.Has(Secure) {
 		n.local.From = n.identity.Bare()
@@ -202,7 +201,6 @@ func (n *Negotiation) open(ctx context.Context) error {
 
 // readFeatures reads the peer's features, in place of those it sent before.
 func (n *Negotiation) readFeatures(ctx context.Context) error {
-	n.features = nil
 	el, err := n.Read(ctx)
 	if err != nil {
 		return err

@@ -159,7 +159,7 @@ func (n *Negotiation) AcceptInline(ctx context.Context, place InlinePlace, reque
 			return nil
 		}
 		el, err := n.inlineChild(request, in.Space)
-		if el == nil || err != nil {
+		if el == nil {
 			return err
 		}
 		out, err := in.Accept(ctx, n, el, w)

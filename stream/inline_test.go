@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -119,19 +120,20 @@ type ends struct {
 	err     error
 }
 
-// negotiateInline runs both sides to the goal of authenticated and bound.
+// negotiateInline runs both sides to the goal of authenticated and bound, and
+// ends the sessions.
 func negotiateInline(t *testing.T, client, server []stream.Feature, ct *stream.Trace) (c, s ends) {
 	t.Helper()
 	prof := stream.Profile{ContentNS: stream.NSClient, Goal: stream.Authenticated | stream.Bound, InsecureGoal: true}
-	a, b := memconn.Pipe()
-	accepted := make(chan ends, 1)
-	go func() { // ends with the connection
-		s, err := stream.Accept(context.Background(), b, &stream.AcceptOptions{Profile: prof, Domains: []jid.JID{domain}, Features: server})
-		accepted <- ends{s, err}
-	}()
-	c.session, c.err = stream.Initiate(context.Background(), a, &stream.InitiateOptions{Profile: prof, To: domain, From: juliet, Features: client, Trace: ct})
-	s = <-accepted
-	t.Cleanup(func() {
+	synctest.Test(t, func(t *testing.T) { // a side that fails waits for the other one to hang up
+		a, b := memconn.Pipe()
+		accepted := make(chan ends, 1)
+		go func() { // ends with the connection
+			s, err := stream.Accept(context.Background(), b, &stream.AcceptOptions{Profile: prof, Domains: []jid.JID{domain}, Features: server})
+			accepted <- ends{s, err}
+		}()
+		c.session, c.err = stream.Initiate(context.Background(), a, &stream.InitiateOptions{Profile: prof, To: domain, From: juliet, Features: client, Trace: ct})
+		s = <-accepted
 		for _, e := range []ends{c, s} {
 			if e.session != nil {
 				e.session.Abort(errors.New("test over"))
@@ -418,4 +420,45 @@ func TestInlineOutcomesAddUp(t *testing.T) {
 			require.True(t, cl.session != nil && s.session != nil)
 		})
 	}
+}
+
+// What is no XML is an error, of the feature that says so or of the one that
+// does not.
+func TestInlineWritesNoXML(t *testing.T) {
+	var log []string
+	bad := ride(nsRide, stream.Bound, stream.Bound, &log)
+	bad.Inline[0].Advertise = func(_ *stream.Negotiation, w *stream.Writer) error {
+		w.Start(stream.Name{Space: nsRide, Local: "offer"})
+		w.Text("\x00")
+		w.End()
+		return nil
+	}
+	_, s := negotiateInline(t, []stream.Feature{frame("")}, []stream.Feature{frame(""), bad}, nil)
+	require.ErrorIs(t, s.err, stream.ErrCharacter)
+}
+
+// An answer is for one request, and a second one is for none.
+func TestInlineResultTwice(t *testing.T) {
+	var log []string
+	both := frame("")
+	server := ride(nsRide, stream.Bound, stream.Bound, &[]string{})
+	client := ride(nsRide, stream.Bound, 0, &log)
+	twice := frame("")
+	initiate := twice.Initiate
+	twice.Initiate = func(ctx context.Context, n *stream.Negotiation, offer *stream.Element) (stream.Outcome, error) {
+		out, err := initiate(ctx, n, offer)
+		if err != nil {
+			return out, err
+		}
+		again, err := stream.ParseElement([]byte(`<done xmlns='urn:example:frame'><answer xmlns='urn:example:ride'/></done>`), nil)
+		if err != nil {
+			return out, err
+		}
+		_, err = n.ResultInline(stream.InAuthentication, again)
+		return out, err
+	}
+	c, s := negotiateInline(t, []stream.Feature{twice, client}, []stream.Feature{both, server}, nil)
+	require.NoError(t, c.err)
+	require.NoError(t, s.err)
+	require.Equal(t, []string{nsRide + " requests on offer", nsRide + " gets answer"}, log)
 }

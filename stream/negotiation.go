@@ -244,7 +244,7 @@ func (n *Negotiation) read(ctx context.Context, strict bool) (*Element, error) {
 // the feature returns, whatever its Outcome says. The deadline of the
 // negotiation holds for the handshake too.
 func (n *Negotiation) Upgrade(handshake func(net.Conn) (net.Conn, Security, error)) error {
-	if n.sc.buffered() > 0 || n.sc.pending() {
+	if n.sc.pending() {
 		return Abort(ErrPlaintextInjected)
 	}
 	conn, sec, err := handshake(n.conn)

@@ -83,7 +83,6 @@ func (n *Negotiation) sayLast(ctx context.Context, err error) {
 	}
 	var out []byte
 	if !n.headerSent {
-		n.local.Version = Version10
 		out = n.appendHeader(out)
 	}
 	var e *Error

@@ -69,6 +69,18 @@ func TestResponseHeader(t *testing.T) {
 		"§4.9.3.9: from that is no address": {
 			attrs: `to='im.example' from='@@' version='1.0'`, has: []string{"<invalid-from "}, not: []string{"@@"}, want: stream.InvalidFrom,
 		},
+		"§4.9.1.2: what could be read of a header with a from that is no address": {
+			attrs: `to='im.example' from='@@' version='1.0' xml:lang='EN'`, has: []string{` xml:lang='EN'`}, want: stream.InvalidFrom,
+		},
+		"§4.9.1.2: with a to that is no address": {
+			attrs: `to='@@' from='juliet@im.example/balcony' version='1.0'`, has: []string{` to='juliet@im.example'`}, want: stream.HostUnknown,
+		},
+		"§4.9.1.2: with a version that is none": {
+			attrs: `to='im.example' from='juliet@im.example' version='one'`, has: []string{` to='juliet@im.example'`}, want: stream.UnsupportedVersion,
+		},
+		"§4.9.1.2: with a version that is too old": {
+			attrs: `to='im.example' from='juliet@im.example' version='0.9'`, has: []string{` to='juliet@im.example'`}, want: stream.UnsupportedVersion,
+		},
 		"§4.7.4: a language of ours": {
 			attrs: `to='im.example' version='1.0' xml:lang='EN'`, has: []string{` xml:lang='EN'`},
 		},

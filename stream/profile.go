@@ -78,7 +78,7 @@ func (p Profile) withDefaults() (Profile, error) {
 		p.Goal = C2S().Goal
 	}
 	if !p.Goal.Has(Secure | Authenticated) {
-		return p, fmt.Errorf("%w: a stream that need not be secure and authenticated takes InsecureGoal", ErrOptions)
+		return Profile{}, fmt.Errorf("%w: a stream that need not be secure and authenticated takes InsecureGoal", ErrOptions)
 	}
 	return p, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"stanzakit.dev/xmpp/internal/memconn"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -186,3 +187,54 @@ type outcome struct {
 type socketless struct{ net.Conn }
 
 func (socketless) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
+// control is a connection with a socket that is told nothing: it counts.
+type control struct {
+	net.Conn
+	calls int
+	fd    func(func(uintptr)) error
+}
+
+func (c *control) SyscallConn() (syscall.RawConn, error) { return socket{control: c}, nil }
+
+// socket is what a control has beneath.
+type socket struct {
+	syscall.RawConn // nobody reads and writes this way
+	control         *control
+}
+
+func (s socket) Control(f func(uintptr)) error {
+	s.control.calls++
+	return s.control.fd(f)
+}
+
+// A socket that refuses once is not asked again.
+func TestQuickAcksAreNotTriedAgain(t *testing.T) {
+	none, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer none.Close()
+	for name, fd := range map[string]func(func(uintptr)) error{
+		"no control": func(func(uintptr)) error { return errors.ErrUnsupported },
+		"no socket":  func(f func(uintptr)) error { f(none.Fd()); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := memconn.Pipe()
+			p := newPeer(a)
+			p.say(t, clientHeader+"<ask xmlns='urn:test'/>")
+			conn := &control{Conn: b, fd: fd}
+			s, err := stream.Accept(t.Context(), conn, &stream.AcceptOptions{
+				Profile: boundGoal, Domains: []jid.JID{domain},
+				Features: []stream.Feature{asking(nil, func(_ context.Context, n *stream.Negotiation, _ *stream.Element) error {
+					return n.Write(func(w *stream.Writer) {
+						w.Start(testName("x"))
+						w.End()
+					})
+				})},
+			})
+			require.NoError(t, err)
+			require.Equal(t, 1, conn.calls)
+			s.Abort(context.Canceled)
+			p.all(t)
+		})
+	}
+}

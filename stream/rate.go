@@ -151,7 +151,7 @@ var whiteSpaceRate = Rate{PerSecond: 1 << 10, Burst: 64 << 10}
 // whose peer is to be slowed down at all. It reports false if the session has
 // ended meanwhile.
 func (s *Session) admitSpace(n int) bool {
-	if s.hook == nil || n <= 0 {
+	if s.hook == nil {
 		return true
 	}
 	now := time.Now()
@@ -167,10 +167,8 @@ func (s *Session) pause(wait time.Duration) bool {
 	if wait <= 0 {
 		return true
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(wait):
 		return true
 	case <-s.done:
 		return false

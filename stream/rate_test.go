@@ -41,6 +41,13 @@ func TestBucket(t *testing.T) {
 		require.Zero(t, b.Take(after(2*time.Second), 0))
 		require.Equal(t, time.Hour, b.Take(after(2*time.Second), 1e9), "and a wait has an end")
 	})
+	t.Run("edges", func(t *testing.T) {
+		b := stream.NewBucket(stream.Rate{Burst: 1}, now)
+		require.Zero(t, b.Take(now, 1), "an empty bucket has no debt")
+		require.Equal(t, time.Hour, b.Take(now, 1), "which nothing would pay")
+		b = stream.NewBucket(stream.Rate{PerSecond: math.Inf(1), Burst: 1}, now)
+		require.Equal(t, time.Hour, b.Take(now, math.Inf(1)), "infinitely much of infinitely much")
+	})
 	t.Run("clock", func(t *testing.T) {
 		b := stream.NewBucket(stream.Rate{PerSecond: 1, Burst: 1}, now)
 		require.True(t, b.Allow(now, 1))

@@ -15,6 +15,12 @@
 // results become zero values. Packages named behind -also are run when the
 // package's own tests notice nothing.
 //
+// What is noticed has to be the change and nothing else: tests that fail without
+// one, or at times, or in the company of others, are left out and named. A change
+// that makes tests hang counts as noticed when they hang again with twice the
+// time and the machine to themselves; how many those are is printed, and with -v
+// which.
+//
 // The file survivors.txt beside this one lists mutants that may survive, each
 // with the reason: most of them make no difference that anybody could see. They
 // count as survivors all the same.
