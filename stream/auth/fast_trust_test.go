@@ -108,7 +108,7 @@ func TestTokenWithoutAMemory(t *testing.T) {
 	}
 	require.Zero(t, w.known().Token.Count)
 	// What cannot be loaded once more is not counted either.
-	full.loads = 1
+	full.loads, full.saves = 1, true
 	r := w.login()
 	require.Equal(t, "HT-SHA-256-EXPR", r.client)
 	require.NotContains(t, r.wire, "count=")
@@ -118,18 +118,23 @@ func TestTokenWithoutAMemory(t *testing.T) {
 type readOnly struct {
 	auth.CredentialStore
 	loads, loaded int
+	saves         bool
 }
 
 func (s *readOnly) Load(ctx context.Context, account jid.JID) (auth.Credentials, error) {
 	if s.loads > 0 {
 		if s.loaded++; s.loaded > s.loads {
-			return auth.Credentials{}, errors.New("gone")
+			c, err := s.CredentialStore.Load(ctx, account)
+			return c, errors.Join(err, errors.New("gone"))
 		}
 	}
 	return s.CredentialStore.Load(ctx, account)
 }
 
-func (s *readOnly) Save(context.Context, jid.JID, auth.Credentials) error {
+func (s *readOnly) Save(ctx context.Context, account jid.JID, c auth.Credentials) error {
+	if s.saves {
+		return s.CredentialStore.Save(ctx, account, c)
+	}
 	return errors.New("disk full")
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -283,12 +284,29 @@ func TestSettleBoundary(t *testing.T) {
 	})
 }
 
+// An error of a task about a stream of its own is kept away from this one, which would end with it.
+func TestTaskError(t *testing.T) {
+	other := &stream.Error{Condition: stream.HostUnknown}
+	for _, err := range []error{
+		fmt.Errorf("asking: %w", other), &sasl.Error{Condition: sasl.TemporaryAuthFailure, Text: "later", Cause: other},
+	} {
+		e, fatal := taskError(err)
+		require.Nil(t, fatal)
+		require.Equal(t, sasl.TemporaryAuthFailure, e.Condition)
+		require.NotErrorAs(t, e, new(*stream.Error))
+		require.ErrorContains(t, e.Cause, "host-unknown")
+	}
+	_, fatal := taskError(other)
+	require.Equal(t, other, fatal)
+}
+
 // The keys of an account that is gone, or that cannot be read, are not those of a stamp.
 func TestCheckStamp(t *testing.T) {
 	store := newStore(t)
 	var stamp string
-	_, _, err := stampingStore{gatedStore{KeyStore: store}, &stamp}.Keys(t.Context(), "juliet", sasl.SHA256)
+	_, name, err := stampingStore{gatedStore{KeyStore: store}, &stamp}.Keys(t.Context(), "juliet", sasl.SHA256)
 	require.NoError(t, err)
+	require.Equal(t, "juliet", name)
 	require.NoError(t, checkStamp(t.Context(), store, "juliet", stamp))
 	require.ErrorIs(t, checkStamp(t.Context(), store, "juliet", stamp+"0"), sasl.CredentialsExpired)
 	require.ErrorIs(t, checkStamp(t.Context(), store, "juliet", ""), sasl.CredentialsExpired)

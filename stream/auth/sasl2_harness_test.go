@@ -72,7 +72,7 @@ type record struct {
 	seen           []string
 	client, server string // mechanisms
 	bound          jid.JID
-	offer          string // the features that the client got first
+	reached        []stream.State // by SASL 2, on either side
 }
 
 // counted counts what the client writes.
@@ -117,9 +117,14 @@ func (r *record) trace(mechanism *string) *stream.Trace {
 	}
 	return &stream.Trace{
 		Authenticated: func(_ jid.JID, m string) { locked(func() { *mechanism = m }) },
-		Bound:         func(j jid.JID) { locked(func() { r.bound = j }) },
-		XMLSent:       func(b []byte) { locked(func() { r.seen = append(r.seen, string(b)) }) },
-		XMLReceived:   func(b []byte) { locked(func() { r.seen = append(r.seen, string(b)) }) },
+		FeatureDone: func(name stream.Name, out stream.Outcome, _ error) {
+			if name.Space == auth.NS2 {
+				locked(func() { r.reached = append(r.reached, out.Reached) })
+			}
+		},
+		Bound:       func(j jid.JID) { locked(func() { r.bound = j }) },
+		XMLSent:     func(b []byte) { locked(func() { r.seen = append(r.seen, string(b)) }) },
+		XMLReceived: func(b []byte) { locked(func() { r.seen = append(r.seen, string(b)) }) },
 	}
 }
 

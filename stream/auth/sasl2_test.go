@@ -39,8 +39,10 @@ func TestFastLogin(t *testing.T) {
 	require.Equal(t, w.slots().New.Secret, token.Token)
 	require.Equal(t, sasl.Bound, w.known().Floor)
 
+	require.Equal(t, []stream.State{stream.Authenticated | stream.Bound, stream.Authenticated | stream.Bound}, r.reached)
 	w.co.Password = "" // not needed
 	r = w.login()
+	require.Equal(t, []stream.State{stream.Authenticated | stream.Bound, stream.Authenticated | stream.Bound}, r.reached)
 	require.Equal(t, "HT-SHA-256-EXPR", r.client)
 	require.Equal(t, 2, r.writes, "header, authenticate")
 	require.Equal(t, 3, r.answers, "header with features, success with all that was asked for, features")
