@@ -37,21 +37,39 @@ type Keys struct {
 // [ErrPassword], [ErrIterations] (below [MinIterations]), [ErrConfig] (no such hash, no salt) or
 // the error of ctx.
 func DeriveKeys(ctx context.Context, hash Hash, password string, salt []byte, iterations int) (Keys, error) {
-	switch {
-	case !hash.Available():
-		return Keys{}, fmt.Errorf("sasl: %w: unknown hash %s", ErrConfig, quote(string(hash)))
-	case len(salt) == 0:
-		return Keys{}, fmt.Errorf("sasl: %w: empty salt", ErrConfig)
-	case iterations < MinIterations:
-		return Keys{}, fmt.Errorf("sasl: %w: %d, least is %d", ErrIterations, iterations, MinIterations)
+	salted, err := SaltedPassword(ctx, hash, password, salt, iterations)
+	if err != nil {
+		return Keys{}, err
+	}
+	return KeysOf(hash, salted, salt, iterations)
+}
+
+// SaltedPassword computes what the keys of a password are made of (RFC 5802 §3), for those who have
+// to hand it to a server (XEP-0480): it is as good as the password to that server. Arguments, time
+// and errors are those of [DeriveKeys].
+func SaltedPassword(ctx context.Context, hash Hash, password string, salt []byte, iterations int) ([]byte, error) {
+	if err := checkDerivation(hash, salt, iterations); err != nil {
+		return nil, err
 	}
 	password, err := preparePassword(password)
 	if err != nil {
-		return Keys{}, fmt.Errorf("sasl: %w", err)
+		return nil, fmt.Errorf("sasl: %w", err)
 	}
 	salted, err := saltedPassword(ctx, hash, password, salt, iterations)
 	if err != nil {
-		return Keys{}, fmt.Errorf("sasl: deriving keys: %w", err)
+		return nil, fmt.Errorf("sasl: deriving keys: %w", err)
+	}
+	return salted, nil
+}
+
+// KeysOf makes keys of the result of [SaltedPassword], with the same hash, salt and iterations.
+// Errors wrap [ErrIterations] or [ErrConfig] (no such hash, no salt, the wrong length).
+func KeysOf(hash Hash, salted, salt []byte, iterations int) (Keys, error) {
+	if err := checkDerivation(hash, salt, iterations); err != nil {
+		return Keys{}, err
+	}
+	if len(salted) != hash.Size() {
+		return Keys{}, fmt.Errorf("sasl: %w: a salted password of %d bytes, not %d", ErrConfig, len(salted), hash.Size())
 	}
 	ck := clientKeys(hash, salted)
 	return Keys{
@@ -61,6 +79,18 @@ func DeriveKeys(ctx context.Context, hash Hash, password string, salt []byte, it
 		StoredKey:  hash.sum(ck.ClientKey),
 		ServerKey:  ck.ServerKey,
 	}, nil
+}
+
+func checkDerivation(hash Hash, salt []byte, iterations int) error {
+	switch {
+	case !hash.Available():
+		return fmt.Errorf("sasl: %w: unknown hash %s", ErrConfig, quote(string(hash)))
+	case len(salt) == 0:
+		return fmt.Errorf("sasl: %w: empty salt", ErrConfig)
+	case iterations < MinIterations:
+		return fmt.Errorf("sasl: %w: %d, least is %d", ErrIterations, iterations, MinIterations)
+	}
+	return nil
 }
 
 // clientKeys computes ClientKey and ServerKey of RFC 5802 §3.

@@ -160,3 +160,41 @@ func TestNames(t *testing.T) {
 		require.Equal(t, name, got)
 	}
 }
+
+// What a client hands to a server in an upgrade (XEP-0480) makes the keys of the password, whatever
+// OpaqueString has to do to it.
+func TestSaltedPasswordAndKeys(t *testing.T) {
+	salt := []byte("0123456789abcdef")
+	for _, h := range []Hash{SHA1, SHA256, SHA512, SHA3_512} {
+		for _, password := range []string{"pencil", "pass\u00a0w\u00f6rd", "e\u0301"} {
+			want, err := DeriveKeys(t.Context(), h, password, salt, MinIterations)
+			require.NoError(t, err)
+			salted, err := SaltedPassword(t.Context(), h, password, salt, MinIterations)
+			require.NoError(t, err)
+			require.Len(t, salted, h.Size())
+			got, err := KeysOf(h, salted, salt, MinIterations)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			_, err = KeysOf(h, salted[1:], salt, MinIterations)
+			require.ErrorIs(t, err, ErrConfig)
+		}
+	}
+	for _, password := range []string{"", "\xff", "a\x00"} {
+		_, err := SaltedPassword(t.Context(), SHA256, password, salt, MinIterations)
+		require.ErrorIs(t, err, ErrPassword)
+	}
+	_, err := SaltedPassword(t.Context(), "MD5", "pencil", salt, MinIterations)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = KeysOf("MD5", make([]byte, 16), salt, MinIterations)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = KeysOf(SHA256, make([]byte, 32), nil, MinIterations)
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = KeysOf(SHA256, make([]byte, 32), salt, MinIterations-1)
+	require.ErrorIs(t, err, ErrIterations)
+
+	// S09: the work stops when the context ends.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = SaltedPassword(ctx, SHA256, "pencil", salt, 1<<31-1)
+	require.ErrorIs(t, err, context.Canceled)
+}

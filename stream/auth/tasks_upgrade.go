@@ -2,21 +2,11 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha3"
-	"crypto/sha512"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"hash"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/secure/precis"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
@@ -89,8 +79,12 @@ func (u *upgrader) task(account jid.JID, stamp string, h sasl.Hash) Task {
 				w.End()
 				return false, nil
 			}
+			var keys sasl.Keys
 			salted, err := upgradeData(in, "hash")
-			if len(salted) != h.Size() {
+			if err == nil {
+				keys, err = sasl.KeysOf(h, salted, salt, u.iterations)
+			}
+			if err != nil {
 				return false, &sasl.Error{Condition: sasl.MalformedRequest, Cause: err}
 			}
 			// The password may have changed meanwhile, and the old one would be let in by these keys for ever.
@@ -98,7 +92,7 @@ func (u *upgrader) task(account jid.JID, stamp string, h sasl.Hash) Task {
 				return false, err
 			}
 			// Its error is for the store to report; the client has done what it could.
-			_ = u.keys.UpgradeKeys(ctx, account.Local(), keysOf(h, salted, salt, u.iterations))
+			_ = u.keys.UpgradeKeys(ctx, account.Local(), keys)
 			return true, nil
 		}, nil
 	}}
@@ -150,7 +144,7 @@ func (u upgradeOptions) task(h sasl.Hash) TaskFunc {
 		if err != nil {
 			return false, err
 		}
-		salted, err := saltedPassword(ctx, h, password, salt, n)
+		salted, err := sasl.SaltedPassword(ctx, h, password, salt, n)
 		if err != nil {
 			return false, err
 		}
@@ -159,58 +153,4 @@ func (u upgradeOptions) task(h sasl.Hash) TaskFunc {
 		w.End()
 		return true, nil
 	}
-}
-
-// hashOf returns the constructor of a hash, or nil.
-func hashOf(h sasl.Hash) func() hash.Hash {
-	switch h {
-	case sasl.SHA1:
-		return sha1.New
-	case sasl.SHA256:
-		return sha256.New
-	case sasl.SHA512:
-		return sha512.New
-	case sasl.SHA3_512:
-		return func() hash.Hash { return sha3.New512() }
-	}
-	return nil
-}
-
-// keysOf makes the keys of RFC 5802 §3 from a SaltedPassword.
-func keysOf(h sasl.Hash, salted, salt []byte, iterations int) sasl.Keys {
-	mac := func(text string) []byte {
-		m := hmac.New(hashOf(h), salted)
-		m.Write([]byte(text))
-		return m.Sum(nil)
-	}
-	stored := hashOf(h)()
-	stored.Write(mac("Client Key"))
-	return sasl.Keys{Hash: h, Salt: salt, Iterations: iterations, StoredKey: stored.Sum(nil), ServerKey: mac("Server Key")}
-}
-
-// saltedPassword is Hi of RFC 5802 §2.2. The loop is written out, rather than taken from
-// crypto/pbkdf2, since that one cannot be stopped and the peer chooses the count.
-func saltedPassword(ctx context.Context, h sasl.Hash, password string, salt []byte, iterations int) ([]byte, error) {
-	// As package sasl prepares it: precis would take each byte that is not UTF-8 for the same character.
-	prepared, err := precis.OpaqueString.String(password)
-	if err != nil || !utf8.ValidString(password) {
-		return nil, sasl.ErrPassword // the error may name a character of it
-	}
-	m := hmac.New(hashOf(h), []byte(prepared))
-	m.Write(salt)
-	m.Write([]byte{0, 0, 0, 1})
-	u := m.Sum(nil)
-	out := append([]byte(nil), u...)
-	for i := 1; i < iterations; i++ {
-		if i%4096 == 0 {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-		}
-		m.Reset()
-		m.Write(u)
-		u = m.Sum(u[:0])
-		subtle.XORBytes(out, out, u)
-	}
-	return out, nil
 }

@@ -11,35 +11,6 @@ import (
 	"stanzakit.dev/xmpp/sasl"
 )
 
-// The keys that a server makes of what a client has computed are those that package sasl makes of the
-// password (RFC 5802 §3, XEP-0480 §3), whatever OpaqueString has to do to it.
-func TestKeysOfUpgrade(t *testing.T) {
-	salt := []byte("0123456789abcdef")
-	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512, sasl.SHA3_512} {
-		for _, password := range []string{"pencil", "pass\u00a0w\u00f6rd", "e\u0301"} {
-			want, err := sasl.DeriveKeys(t.Context(), h, password, salt, 4096)
-			require.NoError(t, err)
-			salted, err := saltedPassword(t.Context(), h, password, salt, 4096)
-			require.NoError(t, err)
-			require.Len(t, salted, h.Size())
-			require.Equal(t, want, keysOf(h, salted, salt, 4096))
-		}
-	}
-	require.Nil(t, hashOf("MD5"))
-	for _, password := range []string{"", "\xff", "a\x00"} {
-		_, err := saltedPassword(t.Context(), sasl.SHA256, password, salt, 4096)
-		require.ErrorIs(t, err, sasl.ErrPassword)
-	}
-}
-
-// S09: the work stops when the context ends.
-func TestUpgradeStops(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := saltedPassword(ctx, sasl.SHA256, "pencil", []byte("salt"), 1<<31)
-	require.ErrorIs(t, err, context.Canceled)
-}
-
 // plainUpgrader is a store with nothing but what is needed.
 type plainUpgrader struct{ sasl.KeyStore }
 
