@@ -67,7 +67,7 @@ func run(least float64, also, files string, verbose bool, packages []string) err
 		suites = append(suites, s)
 	}
 	fmt.Printf("%d mutants, %.0f s to build and to see what the tests reach\n", len(m.mutants), time.Since(begin).Seconds())
-	results := m.try(suites, runtime.GOMAXPROCS(0))
+	results := m.try(suites, 2*runtime.GOMAXPROCS(0))
 	err = report(results, reasons(survivorsText), least, verbose)
 	fmt.Printf("%.0f s in all\n", time.Since(begin).Seconds())
 	return err

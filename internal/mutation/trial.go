@@ -186,9 +186,9 @@ type result struct {
 	slow            bool // killed by tests that were not done in time
 }
 
-// try tries all mutants, several at a time, and again one at a time those with
-// which the tests were not done in time: it may have been for lack of a
-// processor.
+// try tries all mutants, several at a time, and then again, with more patience,
+// those with which the tests were not done in time: it may have been for lack of
+// a processor, and most of those that hang need none.
 func (m *module) try(suites []*suite, workers int) []result {
 	var alive []*mutant
 	for _, mu := range m.mutants {
@@ -197,25 +197,26 @@ func (m *module) try(suites []*suite, workers int) []result {
 		}
 	}
 	out := make([]result, len(alive))
-	work := make(chan int)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() { // ends when work is closed
-			for i := range work {
-				out[i] = trial(suites, alive[i], 1)
-			}
-		})
-	}
-	for i := range alive {
-		work <- i
-	}
-	close(work)
-	wg.Wait()
-	for i := range out {
-		if out[i].slow {
-			out[i] = trial(suites, alive[i], 2)
+	each := func(patience time.Duration, todo func(result) bool) {
+		work := make(chan int)
+		var wg sync.WaitGroup
+		for range workers {
+			wg.Go(func() { // ends when work is closed
+				for i := range work {
+					out[i] = trial(suites, alive[i], patience)
+				}
+			})
 		}
+		for i := range alive {
+			if todo(out[i]) {
+				work <- i
+			}
+		}
+		close(work)
+		wg.Wait()
 	}
+	each(1, func(result) bool { return true })
+	each(2, func(r result) bool { return r.slow })
 	return out
 }
 
