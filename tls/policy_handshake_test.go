@@ -191,7 +191,8 @@ func TestRevokedIsNeverAccepted(t *testing.T) {
 func TestRevokedByAnAuthorityOfThePolicy(t *testing.T) {
 	ca := newAuthority(t, "CA", nil)
 	inner := newAuthority(t, "intermediate", ca)
-	cert := inner.pair(t, nil)
+	// Good for longer than what vouches for it.
+	cert := inner.pair(t, []func(*x509.Certificate){func(c *x509.Certificate) { c.NotAfter = inner.cert.NotAfter.AddDate(1, 0, 0) }})
 	cert.Certificate = [][]byte{cert.Certificate[0], inner.cert.Raw, ca.cert.Raw}
 	other := newAuthority(t, "another", nil)
 	clock := &tls.Config{Time: func() time.Time { return pkiNow }}

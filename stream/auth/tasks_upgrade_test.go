@@ -9,6 +9,7 @@ import (
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // plainUpgrader is a store with nothing but what is needed.
@@ -102,5 +103,30 @@ func TestSaltIsRandom(t *testing.T) {
 		require.False(t, done)
 		require.False(t, seen[string(out)])
 		seen[string(out)] = true
+	}
+}
+
+// A client does not go below its own least count for an upgrade either.
+func TestUpgradeBounds(t *testing.T) {
+	for digits, want := range map[string]error{
+		"9999": sasl.ErrIterations, "10000": nil, "10001": nil, "20000": nil, "20001": sasl.ErrIterations, "010000": ErrProtocol, "+10000": ErrProtocol, "": ErrProtocol,
+	} {
+		u := upgradeOptions{
+			password:      func(context.Context) (string, error) { return "pencil", nil },
+			minIterations: 10_000, maxIterations: 20_000,
+		}
+		task := u.task(sasl.SHA1)
+		w := stream.NewWriter(nil)
+		_, err := task(t.Context(), nil, &w)
+		require.NoError(t, err)
+		el, err := stream.ParseElement([]byte(`<task-data xmlns='urn:xmpp:sasl:2'><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='`+digits+`'>c2FsdA==</salt></task-data>`), nil)
+		require.NoError(t, err)
+		done, err := task(t.Context(), el, &w)
+		if want != nil {
+			require.ErrorIs(t, err, want, digits)
+			continue
+		}
+		require.NoError(t, err, digits)
+		require.True(t, done)
 	}
 }
