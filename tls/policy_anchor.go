@@ -10,9 +10,9 @@ import (
 // leadsTo checks that the chain of certificates that a peer presented leads to
 // one of anchors, by the rules of RFC 5280 §6 for the time and the use, as if
 // there were no other trusted roots, and that what leads there is not revoked.
-// Names are not looked at. The paths become those of p, since they are what p
-// rests on if it is accepted. The error wraps [ErrRevoked] if it is that.
-func leadsTo(ctx context.Context, p *Presented, anchors []*x509.Certificate) error {
+// Names are not looked at. It returns the paths. The error wraps [ErrRevoked] if
+// it is that.
+func leadsTo(ctx context.Context, p *Presented, anchors []*x509.Certificate) ([][]*x509.Certificate, error) {
 	roots := x509.NewCertPool()
 	for _, cert := range anchors {
 		roots.AddCert(cert)
@@ -23,14 +23,20 @@ func leadsTo(ctx context.Context, p *Presented, anchors []*x509.Certificate) err
 	}
 	chains, err := verifyPath(p.Chain, roots, p.Now, usages...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f := finding{chains: chains}
 	f.checkRevocation(ctx, p.Revocation, p.Now)
 	if f.verdict.Has(stream.Revoked) {
 		p.Verdict |= stream.Revoked
-		return p.refused(f.cause)
+		return nil, p.refused(f.cause)
 	}
-	p.Chains, p.RevocationErr = f.chains, f.revocationErr
-	return nil
+	return f.chains, nil
+}
+
+// restOn records on which paths the acceptance of p rests, for expires.
+func (p *Presented) restOn(chains [][]*x509.Certificate) {
+	if p.rests != nil {
+		*p.rests = chains
+	}
 }

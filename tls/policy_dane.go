@@ -189,10 +189,11 @@ func daneVerdict(ctx context.Context, p *Presented, records []TLSA, named Verdic
 			matched = matched || ok
 		}
 	}
-	switch err := leadsTo(ctx, p, anchors); {
+	switch chains, err := leadsTo(ctx, p, anchors); {
 	case errors.Is(err, ErrRevoked):
 		return fmt.Errorf("%w: %w", ErrDANE, err)
 	case err == nil && nothingBut(p.Verdict, stream.UnknownAuthority|named):
+		p.restOn(chains)
 		return nil
 	case err == nil:
 		matched = true

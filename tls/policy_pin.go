@@ -130,10 +130,11 @@ func (o *pinPolicy) VerifyCertificate(ctx context.Context, p *Presented) error {
 			anchors = append(anchors, cert)
 		}
 	}
-	switch err := leadsTo(ctx, p, anchors); {
+	switch chains, err := leadsTo(ctx, p, anchors); {
 	case errors.Is(err, ErrRevoked):
 		return err
 	case err == nil && nothingBut(p.Verdict, stream.UnknownAuthority):
+		p.restOn(chains)
 		return nil
 	case err == nil:
 		return verdictError(p)

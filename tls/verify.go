@@ -92,7 +92,12 @@ func (v *verifier) judge(ctx context.Context, chain []*x509.Certificate) (p *Pre
 		return p, p.Err
 	}
 	shown := *p // what the policy does to it is its own business
+	var rests [][]*x509.Certificate
+	shown.rests = &rests
 	if err = v.policy.VerifyCertificate(ctx, &shown); err == nil {
+		if rests != nil {
+			p.Chains = rests
+		}
 		return p, nil
 	}
 	var known *CertificateError

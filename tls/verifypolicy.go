@@ -43,6 +43,10 @@ type Presented struct {
 	Revocation RevocationChecker
 	// Now is the time that the verdict is about.
 	Now time.Time
+
+	// rests is where a policy of this package says on which paths it rests its
+	// acceptance, if not on Chains.
+	rests *[][]*x509.Certificate
 }
 
 // A VerifyPolicy decides whether a peer's certificate is accepted. It sees each
