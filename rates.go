@@ -60,7 +60,7 @@ func (r *Rates) check() error {
 	for name, rate := range map[string]stream.Rate{"Connections": r.Connections, "Stanzas": r.Stanzas, "Bytes": r.Bytes} {
 		// Put so that it holds for what is no number, too.
 		if rate != (stream.Rate{}) && !(rate.PerSecond > 0 && rate.Burst >= 1) {
-			return fmt.Errorf("Rates.%s: %g per second and %g at once let nothing pass", name, rate.PerSecond, rate.Burst)
+			return fmt.Errorf("rates: %s: %g per second and %g at once let nothing pass", name, rate.PerSecond, rate.Burst)
 		}
 	}
 	return nil

@@ -137,7 +137,7 @@ func TestRatesAreChecked(t *testing.T) {
 		for name, r := range map[string]Rates{"Connections": {Connections: bad}, "Stanzas": {Stanzas: bad}, "Bytes": {Bytes: bad}} {
 			err := r.check()
 			require.Error(t, err, "%s %v", name, bad)
-			require.ErrorContains(t, err, "Rates."+name)
+			require.ErrorContains(t, err, "rates: "+name)
 		}
 	}
 	require.NoError(t, (&Rates{}).check())

@@ -429,6 +429,6 @@ func TestRatesThatLetNothingPass(t *testing.T) {
 		server.Rates.Connections = stream.Rate{PerSecond: 5}
 		err := server.Serve(t.Context(), memconn.Listen())
 		require.ErrorIs(t, err, xmpp.ErrServer)
-		require.ErrorContains(t, err, "Rates.Connections")
+		require.ErrorContains(t, err, "rates: Connections")
 	})
 }

@@ -29,7 +29,7 @@ func newDigestServer(c *ServerConfig) (Server, error) {
 		return nil, errInsecure(digestMD5)
 	}
 	if err := checkRealm(cfg.Service); err != nil {
-		return nil, temporary(fmt.Errorf("Service: %w", err))
+		return nil, temporary(fmt.Errorf("service: %w", err))
 	}
 	return &digestServer{cfg: cfg}, nil
 }

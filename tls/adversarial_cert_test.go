@@ -289,7 +289,7 @@ func critical(c *x509.Certificate) {
 func testExpiry(t *testing.T) {
 	const left = 90 * time.Minute
 	soon := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(left) }
-	run := func(b *bed, client *xtls.ClientOptions, server *xtls.ServerOptions) (c, s error, after time.Duration) {
+	run := func(b *bed, client *xtls.ClientOptions, server *xtls.ServerOptions) (after time.Duration, c, s error) {
 		start := time.Now()
 		serving := b.server("im.example", secureOnly, nil, xtls.StartTLSServer(server))
 		dialling := b.client("im.example", secureOnly, nil, xtls.StartTLSClient(client))
@@ -303,12 +303,13 @@ func testExpiry(t *testing.T) {
 		stop := time.AfterFunc(24*time.Hour, func() { near.session.Close(b.t.Context()) })
 		defer stop.Stop()
 		c = near.session.Serve(func(*stream.Element) error { return nil })
-		return c, <-ended, time.Since(start)
+		s = <-ended
+		return time.Since(start), c, s
 	}
 	inBubble(t, "client", func(b *bed) {
 		cert, err := b.ca.IssueWith(xtls.IssueOptions{Edit: soon}, "im.example")
 		require.NoError(b.t, err)
-		c, s, after := run(b, &xtls.ClientOptions{RootCAs: b.ca.Pool()}, &xtls.ServerOptions{Certificates: []tls.Certificate{cert}})
+		after, c, s := run(b, &xtls.ClientOptions{RootCAs: b.ca.Pool()}, &xtls.ServerOptions{Certificates: []tls.Certificate{cert}})
 		require.ErrorIs(b.t, c, stream.ErrCertificateExpired)
 		require.ErrorIs(b.t, s, stream.Reset)
 		require.Equal(b.t, left, after.Truncate(time.Minute))
@@ -319,7 +320,7 @@ func testExpiry(t *testing.T) {
 		return &xtls.ClientOptions{RootCAs: b.ca.Pool(), Certificates: []tls.Certificate{cert}}
 	}
 	inBubble(t, "server", func(b *bed) {
-		c, s, after := run(b, clientCert(b), &xtls.ServerOptions{
+		after, c, s := run(b, clientCert(b), &xtls.ServerOptions{
 			Certificates: []tls.Certificate{b.issue("im.example")}, ClientCAs: b.ca.Pool(),
 		})
 		require.ErrorIs(b.t, s, stream.ErrCertificateExpired)
@@ -329,7 +330,7 @@ func testExpiry(t *testing.T) {
 	inBubble(t, "server/a certificate that proves nothing", func(b *bed) {
 		other, err := xtls.NewDevCA()
 		require.NoError(b.t, err)
-		c, s, after := run(b, clientCert(b), &xtls.ServerOptions{
+		after, c, s := run(b, clientCert(b), &xtls.ServerOptions{
 			Certificates: []tls.Certificate{b.issue("im.example")}, ClientCAs: other.Pool(),
 		})
 		require.NotErrorIs(b.t, s, stream.ErrCertificateExpired)
@@ -339,7 +340,7 @@ func testExpiry(t *testing.T) {
 	inBubble(t, "client/expired already, and accepted", func(b *bed) {
 		cert, err := b.ca.IssueWith(xtls.IssueOptions{Edit: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }}, "im.example")
 		require.NoError(b.t, err)
-		c, s, after := run(b, &xtls.ClientOptions{RootCAs: b.ca.Pool(), Policy: xtls.PolicyFunc(func(_ context.Context, p *xtls.Presented) error {
+		after, c, s := run(b, &xtls.ClientOptions{RootCAs: b.ca.Pool(), Policy: xtls.PolicyFunc(func(_ context.Context, p *xtls.Presented) error {
 			if p.Verdict == stream.Anchored|stream.WrongTime {
 				return nil
 			}

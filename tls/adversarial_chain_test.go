@@ -31,7 +31,7 @@ func chainFor(leaf *issuer, above ...*x509.Certificate) tls.Certificate {
 
 // presentBoth has a server and a client present a certificate for im.example and
 // returns the client's error and what the server makes of it.
-func presentBoth(t *testing.T, cert tls.Certificate, roots *x509.CertPool, opts *ClientOptions) (client error, server stream.Security) {
+func presentBoth(t *testing.T, cert tls.Certificate, roots *x509.CertPool, opts *ClientOptions) (server stream.Security, client error) {
 	t.Helper()
 	dev := newCA(t)
 	client = shakeOnly(t, cert, roots, opts)
@@ -43,7 +43,7 @@ func presentBoth(t *testing.T, cert tls.Certificate, roots *x509.CertPool, opts 
 	// RFC 6120 §5.4.3.1 rule 6: it does not end the handshake.
 	require.NoError(t, c.err)
 	require.NoError(t, s.err)
-	return client, s.sec
+	return s.sec, client
 }
 
 func shakeOnly(t *testing.T, cert tls.Certificate, roots *x509.CertPool, opts *ClientOptions) error {
@@ -87,7 +87,7 @@ func testFaultyCertificates(t *testing.T) {
 		"self-signed":      {chainFor(made(t, nil, key, im)), stream.SelfSigned},
 		"name constraints": {chainFor(made(t, narrow, key, im), narrow.cert), stream.Anchored | stream.Unacceptable},
 	} {
-		err, server := presentBoth(t, tc.cert, roots, nil)
+		server, err := presentBoth(t, tc.cert, roots, nil)
 		t.Run("client/"+name, func(t *testing.T) {
 			var cerr *CertificateError
 			require.ErrorAs(t, err, &cerr)
@@ -141,7 +141,7 @@ func testIntermediates(t *testing.T) {
 		"only the root in place of both": {chainFor(leaf, root.cert), stream.UnknownAuthority},
 	} {
 		start := time.Now()
-		err, server := presentBoth(t, tc.cert, roots, nil)
+		server, err := presentBoth(t, tc.cert, roots, nil)
 		took := time.Since(start)
 		t.Run("client/"+name, func(t *testing.T) {
 			// 100 ms are meant; machines that run tests are busy.
@@ -172,7 +172,7 @@ func manyNames(t testing.TB, root *issuer) *issuer {
 func testManyNames(t *testing.T) {
 	root := made(t, nil, mustEC(t), ca("root"))
 	cert := manyNames(t, root)
-	err, server := presentBoth(t, chainFor(cert), poolOf(root.cert), nil)
+	server, err := presentBoth(t, chainFor(cert), poolOf(root.cert), nil)
 	t.Run("client", func(t *testing.T) {
 		require.ErrorIs(t, err, ErrNameMismatch)
 		require.ErrorContains(t, err, "and 99996 more")
