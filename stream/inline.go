@@ -56,7 +56,7 @@ type Inline struct {
 	Result func(n *Negotiation, answer *Element) (Outcome, error)
 }
 
-// inlineFeature is a feature that Bind 2 offers by namespace (XEP-0386 §3).
+// inlineFeature is a feature that Bind 2 offers by namespace (XEP-0386 §3.1).
 var inlineFeature = Name{"urn:xmpp:bind:0", "feature"}
 
 // inlines calls do for what rides in place and may still be negotiated, in the
@@ -150,7 +150,7 @@ func (n *Negotiation) RequestInline(place InlinePlace, offer *Element, w *Writer
 // AcceptInline hands the children of request, an <authenticate/> or <bind/>, to
 // what rides in place, in the order of the features of this side, and writes
 // the answers. Facts that it reaches hold at once, so that a session that was
-// resumed is not bound again (XEP-0386 §4). The caller must have established
+// resumed is not bound again (XEP-0386 §3.2). The caller must have established
 // that the peer is authenticated; see [Negotiation.Establish].
 func (n *Negotiation) AcceptInline(ctx context.Context, place InlinePlace, request *Element, w *Writer) (Outcome, error) {
 	var all Outcome

@@ -160,7 +160,7 @@ func TestInline(t *testing.T) {
 	require.Equal(t, 2, offers, "features after success, too")
 }
 
-// XEP-0386 §4: what an earlier one has reached is not done again by a later one,
+// XEP-0386 §3.2: what an earlier one has reached is not done again by a later one,
 // however much the client asked for both.
 func TestInlineIsSkippedOnceReached(t *testing.T) {
 	var log []string
@@ -341,7 +341,7 @@ func nest(note func(stream.Outcome)) stream.Feature {
 	}}}
 }
 
-// What XEP-0386 §3 has in the place of elements of the features' own.
+// What XEP-0386 §3.1 has in the place of elements of the features' own.
 func TestInlineInBinding(t *testing.T) {
 	var log []string
 	inBinding := func(space string, offer bool) stream.Feature {

@@ -29,7 +29,7 @@ func TestProsodySASL2(t *testing.T) {
 		require.Equal(t, "SCRAM-SHA-256", mechanism)
 		require.Equal(t, "y,,", w.gs2(), "no -PLUS is offered")
 		require.Equal(t, alice, conn.LocalAddr().Bare())
-		// XEP-0386 §4.2: the tag is the beginning of the resource.
+		// XEP-0386 §3.2: the tag is the beginning of the resource.
 		require.True(t, strings.HasPrefix(conn.LocalAddr().Resource(), "interop~"), "%s", conn.LocalAddr())
 		require.True(t, flow.has(sent, "<authenticate xmlns='urn:xmpp:sasl:2'"))
 		require.True(t, flow.has(received, "<success xmlns='urn:xmpp:sasl:2'>"))

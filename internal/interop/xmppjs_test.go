@@ -91,7 +91,7 @@ func TestXMPPJS(t *testing.T) {
 			require.Equal(t, "SCRAM-SHA-1", s.mechanism(foreign.Local()))
 			require.Equal(t, "n,,", s.gs2())
 			require.Equal(t, foreign.Bare(), who.Bare())
-			// XEP-0386 §4.2: the tag is the beginning of the resource.
+			// XEP-0386 §3.2: the tag is the beginning of the resource.
 			require.True(t, strings.HasPrefix(who.Resource(), "balcony"), "%s", who)
 			require.NotEqual(t, "balcony", who.Resource())
 			s.talkXMPPJS(ctx, t, c, who)

@@ -60,17 +60,18 @@ func parseFailure(el *stream.Element) *Failure {
 	return f
 }
 
-// write writes the failure as the server sends it.
-func (f *Failure) write(w *stream.Writer) {
+// write writes the failure as the server sends it, in the namespace of either profile. The condition
+// is in that of RFC 6120 in both (XEP-0388 §2.6.2).
+func (f *Failure) write(w *stream.Writer, space string) {
 	condition := f.Err.Condition
 	if !conditions[condition] {
 		condition = sasl.NotAuthorized
 	}
-	w.Start(stream.Name{Space: NS, Local: "failure"})
+	w.Start(stream.Name{Space: space, Local: "failure"})
 	w.Start(stream.Name{Space: NS, Local: string(condition)})
 	w.End()
 	if text := plainText(f.Err.Text); text != "" {
-		w.Start(stream.Name{Space: NS, Local: "text"})
+		w.Start(stream.Name{Space: space, Local: "text"})
 		w.Lang("en")
 		w.Text(text)
 		w.End()

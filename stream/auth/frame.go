@@ -123,7 +123,7 @@ func (f *frame) readContent(el *stream.Element) {
 // write writes the frame as an element.
 func (f frame) write(w *stream.Writer) {
 	if f.kind == frameFailure {
-		f.failure.write(w)
+		f.failure.write(w, NS)
 		return
 	}
 	w.Start(stream.Name{Space: NS, Local: elementNames[f.kind]})

@@ -253,7 +253,7 @@ func decodeElement(el *stream.Element) ([]byte, error) {
 // write writes the frame as an element.
 func (f frame2) write(w *stream.Writer) {
 	if f.kind == frame2Failure {
-		writeFailure2(w, f.failure)
+		f.failure.write(w, NS2)
 		return
 	}
 	w.Start(stream.Name{Space: NS2, Local: element2Names[f.kind]})
@@ -330,22 +330,4 @@ func parseFailure2(el *stream.Element) *Failure {
 		}
 	}
 	return f
-}
-
-// writeFailure2 writes a failure as the server sends it.
-func writeFailure2(w *stream.Writer, f *Failure) {
-	condition := f.Err.Condition
-	if !conditions[condition] {
-		condition = sasl.NotAuthorized
-	}
-	w.Start(stream.Name{Space: NS2, Local: "failure"})
-	w.Start(stream.Name{Space: NS, Local: string(condition)})
-	w.End()
-	if text := plainText(f.Err.Text); text != "" {
-		w.Start(stream.Name{Space: NS2, Local: "text"})
-		w.Lang("en")
-		w.Text(text)
-		w.End()
-	}
-	w.End()
 }

@@ -40,7 +40,7 @@ func (o *ClientOptions) inline() stream.Inline {
 	}
 }
 
-// request2 implements stream.Inline.Request (XEP-0386 §4).
+// request2 implements stream.Inline.Request (XEP-0386 §3.2).
 func (o *ClientOptions) request2(n *stream.Negotiation, offer *stream.Element, w *stream.Writer) error {
 	if offer.Name() != bind2Name || o.wanted(n) != "" {
 		// With Bind 2 the server chooses. Whoever wants a certain resource gets it by RFC 6120 §7, or not at all.
@@ -72,7 +72,7 @@ func result2(n *stream.Negotiation, answer *stream.Element) (stream.Outcome, err
 	switch {
 	case answer.Name() != boundName:
 		return stream.Outcome{}, violation("answered with %s", quote.ASCII(answer.Name().String(), 128))
-	// XEP-0386 §4: the full JID is the authorization identifier.
+	// XEP-0386 §3.2: the full JID is the authorization identifier.
 	case !bound.IsFull() || bound.Local() == "":
 		return stream.Outcome{}, violation("bound %s, which is no full address", quote.ASCII(bound.String(), 128))
 	case bound.Domain() != n.Domain().Domain():
@@ -100,7 +100,7 @@ func (o *ServerOptions) inline() stream.Inline {
 	}
 }
 
-// advertise2 implements stream.Inline.Advertise (XEP-0386 §3).
+// advertise2 implements stream.Inline.Advertise (XEP-0386 §3.1).
 func advertise2(n *stream.Negotiation, w *stream.Writer) error {
 	w.Start(bind2Name)
 	defer w.End()
@@ -151,10 +151,10 @@ func (o *ServerOptions) accept2(ctx context.Context, n *stream.Negotiation, requ
 	return out, nil
 }
 
-// resource2 makes up the resource (XEP-0386 §5): the client's tag, and behind it something that nobody
+// resource2 makes up the resource (XEP-0386 §3.2.1): the client's tag, and behind it something that nobody
 // can guess. It is the same every time for one installation of a client, so that the new session of a
 // client whose connection broke unnoticed meets its old one under that address, as a conflict to be
-// settled: XEP-0386 §4 wants the old one gone.
+// settled: XEP-0386 §3.2 wants the old one gone.
 func (o *ServerOptions) resource2(n *stream.Negotiation, request *stream.Element) (jid.JID, error) {
 	tag := ""
 	if el, ok := request.Child(tagName); ok {
@@ -172,7 +172,7 @@ func (o *ServerOptions) resource2(n *stream.Negotiation, request *stream.Element
 	return n.Identity().WithResource(tag + unique)
 }
 
-// stable derives a resource from the client's id, which must not show in it (XEP-0386 §5).
+// stable derives a resource from the client's id, which must not show in it (XEP-0386 §3.2.1).
 func (o *ServerOptions) stable(account jid.JID, id, tag string) string {
 	mac := hmac.New(sha256.New, o.key)
 	for _, s := range []string{account.String(), id, tag} {

@@ -146,7 +146,7 @@ func negotiateTraced(
 	return client, srv
 }
 
-// XEP-0386 §4, §5: the server makes up the resource and puts the tag in front.
+// XEP-0386 §3.2.1: the server makes up the resource and puts the tag in front.
 func TestBind2(t *testing.T) {
 	for name, c := range map[string]struct {
 		tag, prefix string
@@ -175,7 +175,7 @@ func TestBind2(t *testing.T) {
 	}
 }
 
-// XEP-0386 §5: the same installation gets the same resource, which does not show its id; §4: its earlier
+// XEP-0386 §3.2.1: the same installation gets the same resource, which does not show its id; §3.2: its earlier
 // session is met there.
 func TestBind2StableResource(t *testing.T) {
 	const id = "d4565fa7-4d72-4749-b3d3-740edbf87770"
@@ -202,7 +202,7 @@ func TestBind2StableResource(t *testing.T) {
 	require.NotEqual(t, first, client.session.LocalAddr())
 }
 
-// XEP-0386 §3, §4: features that belong to the session ride along.
+// XEP-0386 §3.1, §3.2: features that belong to the session ride along.
 func TestBind2Inline(t *testing.T) {
 	var got []string
 	var bound []jid.JID

@@ -29,7 +29,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// XEP-0386 §5: no two clients get the same resource because their ids and tags run together.
+// XEP-0386 §3.2.1: no two clients get the same resource because their ids and tags run together.
 func TestStableKeepsItsInputsApart(t *testing.T) {
 	o := &ServerOptions{key: make([]byte, 32)}
 	require.NotEqual(t, o.stable(account, "a", "bc"), o.stable(account, "ab", "c"))

@@ -21,7 +21,7 @@ type ServerOptions struct {
 	// the bare account if it wants none in particular. With Bind 2 (XEP-0386), where clients cannot
 	// ask for one, it has a resource made here: random, or for a client that has told who it is (see
 	// stream.UserAgent) the same one every time. That is in use when the same installation of the
-	// client has a session already, which XEP-0386 §4 wants to be ended.
+	// client has a session already, which XEP-0386 §3.2 wants to be ended.
 	//
 	// Bind returns the full JID to bind, of the same account. Where the resource is in use, RFC
 	// 6120 §7.7.2.2 leaves three ways: return an address made by [Generate], which is the
