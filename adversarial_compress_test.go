@@ -17,6 +17,8 @@ const compress = `<compress xmlns='http://jabber.org/protocol/compress'><method>
 // L14: there is no compression. It is not offered, and whoever asks for it
 // anyway has lost the stream: XEP-0138 is obsolete, and RFC 6120 §4.9.3.24 says
 // what to do with a nonza that nobody negotiated.
+//
+//conformance:proves 6120-4.8.4-2 6120-4.8.4-3
 func adversarialL14(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(w *wire) string

@@ -118,6 +118,8 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 
 // adversarialT14: who authenticates before TLS is told what is missing
 // (RFC 6120 §6.5.4), and does not get in.
+//
+//conformance:proves 6120-4.3.5-3 6120-4.3.5-4 6120-4.9.3.12-1
 func adversarialT14(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"} {
 		t.Run("server/"+mechanism, func(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
+//conformance:proves 6120-4.3.6-4 6120-4.3.6-6
 func TestConnect(t *testing.T) {
 	s := xmpptest.NewServer(t, nil) // over loopback
 	account := s.AddAccount(t, "juliet", "secret")
@@ -49,6 +50,7 @@ func TestConnect(t *testing.T) {
 	require.NoError(t, conn2.Close(t.Context()))
 }
 
+//conformance:proves 6120-4.7.1-4 6120-4.7.2-5
 func TestConnectErrorsByType(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -97,6 +99,8 @@ func TestConnectErrorsByType(t *testing.T) {
 }
 
 // The name in the certificate is what counts, wherever the connection went.
+//
+//conformance:proves 6120-4.7.1-4 6120-4.7.2-5
 func TestConnectNameMismatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, func(s *xmpp.Server) { s.Domains = append(s.Domains, address("other.test")) })

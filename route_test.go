@@ -74,6 +74,13 @@ func decide(table *resources, kind stanza.Kind, typ, to string) string {
 // RFC 6121 §8.5.4, Table 1, without offline storage: O/E and S/E are E, and M is
 // the resources with the highest priority. Errors are added as a column of
 // their own (§8.5.2.1.1, §8.5.3.2.1).
+//
+//conformance:proves 6121-8.5.2.1.1-1 6121-8.5.2.1.1-2 6121-8.5.2.1.1-3 6121-8.5.2.1.1-4 6121-8.5.2.1.1-5 6121-8.5.2.1.1-6 6121-8.5.2.1.1-7
+//conformance:proves 6121-8.5.2.1.1-8 6121-8.5.2.1.1-9 6121-8.5.2.1.1-10 6121-8.5.2.1.1-11 6121-8.5.2.1.1-12 6121-8.5.2.1.1-13 6121-8.5.2.1.1-14
+//conformance:proves 6121-8.5.2.1.1-15 6121-8.5.2.1.1-16 6121-8.5.2.2.1-1 6121-8.5.2.2.1-2 6121-8.5.2.2.1-3 6121-8.5.2.2.1-4 6121-8.5.2.2.1-5
+//conformance:proves 6121-8.5.3.1-4 6121-8.5.3.2.1-1 6121-8.5.3.2.1-2 6121-8.5.3.2.1-3 6121-8.5.3.2.1-4 6121-8.5.3.2.1-5 6121-8.5.3.2.1-6
+//conformance:proves 6121-8.5.3.2.1-7 6121-8.5.3.2.1-8 6121-8.5.3.2.1-9 6121-8.5.1-2 6121-8.5.4-2 6121-5.2.2-4 6121-5.2.2-5 6121-5.2.2-6 6121-5.2.2-7
+//conformance:proves 6120-10.5.3.1-1 6120-10.5.3.2-2 6120-10.5.4-2
 func TestRouteMessagesRFC6121Table1(t *testing.T) {
 	const (
 		e = "service-unavailable"
@@ -149,6 +156,8 @@ func TestRouteMessagesRFC6121Table1(t *testing.T) {
 	}
 }
 
+//conformance:proves 6121-8.5.2.1.2-1 6121-8.5.3.1-5 6121-8.5.3.2.2-1 6121-8.5.3.2.2-3 6121-8.5.1-3 6121-8.5.1-4 6121-8.5.1-5 6120-10.5.3.1-2
+//conformance:proves 6120-8.3.1-10
 func TestRoutePresence(t *testing.T) {
 	table := crowd(t, "juliet@im.example/balcony 5", "juliet@im.example/tomb -1", "juliet@im.example/mute -")
 	const (
@@ -183,6 +192,8 @@ func TestRoutePresence(t *testing.T) {
 	}
 }
 
+//conformance:proves 6121-8.5.1-1 6121-8.5.2.1.3-1 6121-8.5.2.1.3-2 6121-8.5.2.1.3-4 6121-8.5.3.1-3 6121-8.5.3.2.3-1 6120-10.5.3.1-3 6120-10.5.3.2-5
+//conformance:proves 6120-10.5.4-2 6120-8.2.3-6
 func TestRouteIQ(t *testing.T) {
 	table := crowd(t, "juliet@im.example/balcony 5", "juliet@im.example/mute -", "romeo@im.example/garden 0")
 	const unavailable = "service-unavailable"
@@ -206,6 +217,7 @@ func TestRouteIQ(t *testing.T) {
 	}
 }
 
+//conformance:proves 6120-10.3.1-1 6121-4.2.2-2 6121-4.4.2-2 6121-4.5.2-5
 func TestRouteWithoutToRFC6120Section10_3(t *testing.T) {
 	table := crowd(t, "romeo@im.example/garden 0", "romeo@im.example/tomb -1", "romeo@im.example/mute -", "juliet@im.example/balcony 0")
 	require.Equal(t, "to garden,orchard", decide(table, stanza.MessageKind, "normal", ""), "§10.3.1")
@@ -219,6 +231,7 @@ func TestRouteWithoutToRFC6120Section10_3(t *testing.T) {
 	require.Equal(t, "serve", decide(table, stanza.IQKind, "get", ""), "§10.3.3")
 }
 
+//conformance:proves 6120-8.3.1-10
 func TestRouteElsewhereAndErrorsNeverBounce(t *testing.T) {
 	table := crowd(t)
 	for _, kind := range []stanza.Kind{stanza.MessageKind, stanza.PresenceKind, stanza.IQKind} {

@@ -29,6 +29,7 @@ const ask = `<iq type='get' id='1' to='xmpp.test'><q xmlns='urn:q'/></iq>`
 
 var query = raw("<q xmlns='urn:q'/>")
 
+//conformance:proves 6120-8.1.2.1-2 6120-8.1.2.1-4 6120-10.5.1-1 6120-10.5.2-1
 func TestHandlerGetsWhatIsForTheServer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		got := make(chan stanza.Head, 10)
@@ -53,6 +54,7 @@ func TestHandlerGetsWhatIsForTheServer(t *testing.T) {
 	})
 }
 
+//conformance:proves 6120-8.2.3-6 6120-8.4-12 6120-10.3.3-5 6120-10.5.1-1
 func TestServerWithoutHandlerRFC6120Section10_5_1(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, func(s *xmpp.Server) { s.Handler = nil })
@@ -74,6 +76,7 @@ func TestServerWithoutHandlerRFC6120Section10_5_1(t *testing.T) {
 	})
 }
 
+//conformance:proves 6120-8.1.2.1-3 6120-8.2.3-4 6120-8.4-12 6120-10.3.3-2
 func TestPingAndUnroutedRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil) // a Mux with ping.Responder

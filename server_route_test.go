@@ -14,6 +14,8 @@ import (
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
+//conformance:proves 6120-8.1.1.1-3 6120-8.1.2.1-1 6120-8.1.2.1-2 6120-8.1.3-3 6120-8.2.1-1 6120-8.3.1-3 6120-8.3.1-5 6120-8.4-13 6120-10.5.4-2
+//conformance:proves 6121-8.5.2.1.1-3 6121-8.5.2.1.1-17 6121-8.5.3.1-3 6121-8.5.3.1-4 6121-8.5.3.1-5
 func TestServerRoutesMessagesPresenceAndIQ(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -42,6 +44,7 @@ func TestServerRoutesMessagesPresenceAndIQ(t *testing.T) {
 	})
 }
 
+//conformance:proves 6121-4.2.2-2 6121-4.5.2-1 6121-4.5.2-5
 func TestPresenceOfAnAccountsResources(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -66,6 +69,7 @@ func TestPresenceOfAnAccountsResources(t *testing.T) {
 	})
 }
 
+//conformance:proves 6121-8.5.2.1.1-8 6121-8.5.2.1.1-15
 func TestPresencePriorityDecides(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -96,6 +100,7 @@ func TestPresencePriorityDecides(t *testing.T) {
 
 // RFC 6120 §8.1.2.1 rule 1.
 
+//conformance:proves 6120-8.1.2.1-1 6120-8.1.2.1-2 6120-4.3.6-1 6120-4.3.6-3
 func adversarialR09(t *testing.T) {
 	const own = "romeo@xmpp.test/orchard"
 	t.Run("own", func(t *testing.T) {
@@ -163,6 +168,8 @@ func TestLegacySessionIsAnswered(t *testing.T) {
 }
 
 // RFC 6120 §4.7.4: the default language of a stream is not lost with it.
+//
+//conformance:proves 6120-4.7.4-7 6120-4.7.4-8 6120-4.7.4-9 6120-4.7.4-10 6120-8.1.5-2 6120-8.1.5-5
 func TestLanguageOfTheStreamRFC6120Section4_7_4(t *testing.T) {
 	for _, c := range []struct{ stream, stanza, want string }{
 		{"xml:lang='de'", "", "de"},
@@ -187,6 +194,7 @@ func TestLanguageOfTheStreamRFC6120Section4_7_4(t *testing.T) {
 	}
 }
 
+//conformance:proves 6120-8.3.1-1 6120-8.3.1-2 6120-8.3.1-10
 func TestMalformedAddressRFC6120Section8_3_3_8(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -208,6 +216,8 @@ func TestMalformedAddressRFC6120Section8_3_3_8(t *testing.T) {
 
 // RFC 6120 §8.2.3, §8.3.1 rule 8: malformed requests are refused whoever they
 // are for, and errors and results are never answered.
+//
+//conformance:proves 6120-8.2.3-3 6120-8.2.3-6 6120-8.3.1-2 6120-8.3.1-3 6120-8.3.1-5 6120-8.3.1-10 6121-4.7.1-4
 func adversarialR19(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -260,6 +270,8 @@ func adversarialR19(t *testing.T) {
 
 // RFC 6120 §4.8.5: a prefix that the sender declared on its stream header means
 // nothing on the stream of the recipient.
+//
+//conformance:proves 6120-4.8.5-11
 func adversarialX28(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, allowPlain)
@@ -294,6 +306,8 @@ func adversarialX28(t *testing.T) {
 
 // RFC 6120 §10.1: what one client sends to another arrives in order, whichever
 // address it is sent to and whatever it is.
+//
+//conformance:proves 6120-10.1-1 6120-10.1-2
 func TestOrderRFC6120Section10_1(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)
@@ -317,6 +331,7 @@ func TestOrderRFC6120Section10_1(t *testing.T) {
 	})
 }
 
+//conformance:proves 6120-10.4.3-1
 func TestSeveralDomains(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		second := jid.MustParse("second.test")
@@ -350,6 +365,8 @@ func TestStanzaConnTalksToTheServer(t *testing.T) {
 }
 
 // RFC 6121 §4.6.3: whoever got directed presence is told when it ends.
+//
+//conformance:proves 6121-4.6.1-4 6121-4.6.3-7
 func TestDirectedPresenceEndsRFC6121Section4_6_3(t *testing.T) {
 	const here, gone = "presence - ", "presence unavailable "
 	const path = "romeo@xmpp.test/orchard→"

@@ -38,6 +38,7 @@ func serverAndInside(t *testing.T, configure func(*xmpp.Server)) (*xmpptest.Serv
 	return outside, inside
 }
 
+//conformance:proves 6120-4.9.3.19-1
 func TestSessions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, server := serverAndInside(t, nil)

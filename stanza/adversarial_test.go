@@ -223,6 +223,8 @@ func is(err error, c Condition) bool {
 
 // R19 (RFC 6120 §8.2.3, §8.3.1 rule 8): IQs that break the rules get one
 // bad-request, with their own ID; errors and results get nothing.
+//
+//conformance:proves 6120-8.2.3-3 6120-8.3.1-3 6120-8.3.1-5 6120-8.3.1-10
 func adversarialR19(t *testing.T, ns string) {
 	const x = "<x xmlns='urn:x'/>"
 	for _, c := range []struct {
@@ -289,6 +291,8 @@ func adversarialR19(t *testing.T, ns string) {
 }
 
 // R21 (RFC 6121 §4.7.2): priorities and availability that are none.
+//
+//conformance:proves 6121-4.7.2.3-4
 func adversarialR21(t *testing.T, ns string) {
 	for text, want := range map[string]int8{
 		"-129": 0, "128": 0, "1e2": 0, "0x10": 0, "1.0": 0, "1,0": 0, "--1": 0, "+-1": 0, "-": 0, "+": 0, "": 0, " ": 0,

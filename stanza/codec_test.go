@@ -99,6 +99,8 @@ func TestDecodeNotStanza(t *testing.T) {
 
 // Every content namespace works, and names of children are looked at in that
 // namespace only.
+//
+//conformance:proves 6120-8.4-6
 func TestDecodeContentNamespaces(t *testing.T) {
 	for _, ns := range []string{stream.NSClient, stream.NSServer, "jabber:component:accept"} {
 		st, err := Decode(element(t, ns, "<message><body>a</body><x:body xmlns:x='urn:x'>b</x:body></message>"))
@@ -209,6 +211,9 @@ func TestQualified(t *testing.T) {
 }
 
 // What cannot be written is an error, and nothing of it reaches the buffer.
+//
+//conformance:proves 6120-8.1.3-2 6120-8.2.3-1 6120-8.2.3-2 6120-8.2.3-7 6120-8.2.3-9 6120-8.3.1-6 6120-8.3.1-9 6120-8.3.2-2 6120-8.3.2-3 6120-8.3.2-5
+//conformance:proves 6120-8.4-1 6121-4.7.1-2 6121-4.7.2.1-3 6121-5.2.2-2 6121-5.2.5-3
 func TestEncodeRefuses(t *testing.T) {
 	var noMessage *Message
 	var noPresence *Presence
@@ -269,6 +274,8 @@ type badName struct {
 }
 
 // Text is escaped, and comes back as it was.
+//
+//conformance:proves 6121-5.2.3-1 6121-5.2.4-1 6121-5.2.5-7
 func TestEncodeEscapes(t *testing.T) {
 	text := "<b>&amp;\"'\r\n\t]]> \U0001F600"
 	m := &Message{ID: "<'\"&>\n\t", Body: Plain(text), Thread: "a<b", Subject: Texts{{"en", text}}}

@@ -258,6 +258,8 @@ func TestDoConcurrently(t *testing.T) {
 
 // RFC 6120 §8.1.2.1 with §10.3.3: who may answer what. An empty cell of the
 // request or of the reply is an absent attribute.
+//
+//conformance:proves 6120-8.1.2.1-6
 func TestParties(t *testing.T) {
 	const own, account, server, contact, room = "romeo@montague.lit/orchard", "romeo@montague.lit", "montague.lit",
 		"juliet@capulet.lit/balcony", "juliet@capulet.lit"

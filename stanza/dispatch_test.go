@@ -50,6 +50,8 @@ const (
 
 // What one call of a handler leads to: RFC 6120 §8.2.3 rules 3 and 4, §8.3.1
 // rules 1 and 8.
+//
+//conformance:proves 6120-8.2.3-4 6120-8.2.3-6 6120-8.3.1-2 6120-8.3.1-10
 func TestDispatch(t *testing.T) {
 	private := errors.New("the password of the database is wrong")
 	received := &Error{Condition: ItemNotFound, Text: "from a third party", Received: true}

@@ -14,6 +14,10 @@ import (
 )
 
 // RFC 6120 §8.3.3: all conditions with the type recommended for each.
+//
+//conformance:proves 6120-8.3.3-1 6120-8.3.3.1-1 6120-8.3.3.2-1 6120-8.3.3.3-1 6120-8.3.3.4-1 6120-8.3.3.5-1 6120-8.3.3.6-1 6120-8.3.3.7-1
+//conformance:proves 6120-8.3.3.8-1 6120-8.3.3.9-1 6120-8.3.3.10-1 6120-8.3.3.11-1 6120-8.3.3.12-1 6120-8.3.3.13-1 6120-8.3.3.14-1 6120-8.3.3.15-1
+//conformance:proves 6120-8.3.3.16-1 6120-8.3.3.17-1 6120-8.3.3.18-1 6120-8.3.3.19-1 6120-8.3.3.20-1 6120-8.3.3.22-1
 func TestConditions(t *testing.T) {
 	table := []struct {
 		c    Condition
@@ -89,6 +93,8 @@ func TestErrorTypes(t *testing.T) {
 }
 
 // The examples of the specification.
+//
+//conformance:proves 6120-8.3.4-1
 func TestErrorExamples(t *testing.T) {
 	for _, c := range []struct {
 		clause, xml string
@@ -175,6 +181,8 @@ func TestErrorApplication(t *testing.T) {
 }
 
 // An error is never refused for its form: there could be no answer to it.
+//
+//conformance:proves 6120-8.3.2-4
 func TestErrorMalformed(t *testing.T) {
 	const ns = " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'"
 	for _, c := range []struct {
@@ -238,6 +246,8 @@ func TestErrorString(t *testing.T) {
 }
 
 // RFC 6120 §8.3.1: the answer to a stanza.
+//
+//conformance:proves 6120-8.1.3-3 6120-8.3.1-3 6120-8.3.1-4 6120-8.3.1-5 6120-8.3.1-6 6120-8.3.1-8 6120-8.3.1-10 6120-8.3.2-1
 func TestErrorReply(t *testing.T) {
 	const cond = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
 	for _, c := range []struct{ xml, want string }{
@@ -268,6 +278,8 @@ func TestErrorReply(t *testing.T) {
 }
 
 // What the peer is told, and what not.
+//
+//conformance:proves 6120-8.3.2-3 6120-8.3.2-6 6120-8.3.3.5-2
 func TestErrorReplyError(t *testing.T) {
 	own := &Error{Condition: Gone, Type: WaitError, Text: "no", Lang: "en", URI: "xmpp:x", By: jid.MustParse("b"),
 		Application: originID("1"), Cause: errors.New("secret")}

@@ -58,6 +58,8 @@ func TestIQRules(t *testing.T) {
 }
 
 // RFC 6120 §8.2.3 rules 3 and 4: what answers what.
+//
+//conformance:proves 6120-8.1.3-3 6120-8.2.3-5 6120-8.2.3-6 6120-8.3.1-10
 func TestIQReplies(t *testing.T) {
 	q := decode[*IQ](t, "<iq id='1' from='a@b/c' to='d@e' type='set'><x xmlns='urn:x'/></iq>")
 	require.Equal(t, "<iq id='1' from='d@e' to='a@b/c' type='result'/>", encode(t, q.Result(nil)))

@@ -76,6 +76,8 @@ func TestMessageExamples(t *testing.T) {
 }
 
 // RFC 6121 §5.2.2: the types, and what anything else counts as.
+//
+//conformance:proves 6121-5.2.2-8 6121-5.2.2-9
 func TestMessageTypes(t *testing.T) {
 	for typ, want := range map[string]MessageType{
 		"":                               NormalMessage,
@@ -143,6 +145,7 @@ func TestMessageLanguagesAreBounded(t *testing.T) {
 	require.Equal(t, Text{"x-63", "b"}, m.Body[63])
 }
 
+//conformance:proves 6120-8.4-5 6120-8.4-13
 func TestMessagePayloads(t *testing.T) {
 	const wire = `<message id='1'><x xmlns='urn:x' a="&quot;1&quot;" ><y>&#65;</y></x><body>b</body>` +
 		`<p:z xmlns:p='urn:z'><p:q/></p:z><unknown/><n xmlns=''/><x xmlns='urn:x'>second</x></message>`

@@ -90,6 +90,8 @@ func TestMuxSpecificity(t *testing.T) {
 }
 
 // Among payloads whose routes are equally specific the first one decides.
+//
+//conformance:proves 6120-8.4-11
 func TestMuxFirstPayload(t *testing.T) {
 	var m Mux
 	got := ""
@@ -115,6 +117,8 @@ func TestMuxFirstPayload(t *testing.T) {
 
 // RFC 6120 §8.2.3 rule 3, §8.4: requests that nobody knows are answered, and
 // nothing else is.
+//
+//conformance:proves 6120-8.2.3-4 6120-8.2.3-6 6120-8.4-12
 func TestMuxUnrouted(t *testing.T) {
 	for xml, want := range map[string]string{
 		someGet: "service-unavailable", someSet: "service-unavailable",

@@ -85,6 +85,8 @@ func TestPresencePayloads(t *testing.T) {
 }
 
 // RFC 6121 §4.7.1: the types; there is no default and no "available".
+//
+//conformance:proves 6121-4.7.1-4
 func TestPresenceTypes(t *testing.T) {
 	for _, typ := range []PresenceType{
 		ErrorPresence, ProbePresence, SubscribePresence, SubscribedPresence,
@@ -130,6 +132,8 @@ func TestPresenceShow(t *testing.T) {
 }
 
 // RFC 6121 §4.7.2.3: all 256 priorities there and back; the default is zero.
+//
+//conformance:proves 6121-4.7.2.3-1
 func TestPresencePriority(t *testing.T) {
 	for n := -128; n <= 127; n++ {
 		want := int8(n)

@@ -176,6 +176,8 @@ func TestOneConsumer(t *testing.T) {
 }
 
 // RFC 6120 §8.2.3 rule 3: a request that a step leaves behind is answered.
+//
+//conformance:proves 6120-8.2.3-4 6120-8.2.3-5
 func TestAllAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		step   func(t *testing.T, c *Conn, iq *IQ)
@@ -246,6 +248,8 @@ func TestAllAnswers(t *testing.T) {
 }
 
 // RFC 6120 §8.1.2.1 rule 1: on the server's side the client is who it is.
+//
+//conformance:proves 6120-8.1.2.1-1 6120-8.1.2.1-2
 func TestStamp(t *testing.T) {
 	for _, from := range []string{"", " from='romeo@montague.lit'", " from='romeo@montague.lit/other'", " from='eve@evil.lit'", " from='montague.lit'"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -102,11 +102,15 @@ func refused(c stream.Condition) func(*testing.T, string, error) {
 }
 
 // RFC 6120 §4.8.5.
+//
+//conformance:proves 6120-4.8.5-4 6120-4.8.5-5 6120-4.8.5-6 6120-4.8.5-7
 func adversarialX25(t *testing.T) {
 	overSession(t, `<c:message xmlns:c='jabber:client'/>`, refused(stream.BadNamespacePrefix))
 }
 
 // RFC 6120 §4.9.3.10, §4.9.3.24.
+//
+//conformance:proves 6120-4.8.3-2 6120-4.8.4-2 6120-4.8.4-3 6120-4.9-1 6120-4.9.1.1-1 6120-4.9.2-1 6120-4.9.2-3
 func adversarialX26(t *testing.T) {
 	for input, want := range map[string]stream.Condition{
 		`<message xmlns='urn:evil'/>`:           stream.UnsupportedStanzaType,
@@ -122,6 +126,8 @@ func adversarialX26(t *testing.T) {
 }
 
 // RFC 6120 §4.8.1, §4.8.2, §4.8.5, §4.9.1.2, §4.9.3.1, §4.9.3.10.
+//
+//conformance:proves 6120-4.8.1-2 6120-4.8.1-3 6120-4.8.5-1 6120-4.8.5-2 6120-4.9.1.2-1 6120-4.9.2-3
 func adversarialX27(t *testing.T) {
 	for name, c := range map[string]struct {
 		header string
@@ -165,6 +171,8 @@ func adversarialX27(t *testing.T) {
 }
 
 // RFC 6120 §4.8.5: what the header of a stream declares is gone on the next.
+//
+//conformance:proves 6120-4.8.5-11
 func adversarialX28(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, from := sessions(t, nil, nil)
@@ -206,6 +214,8 @@ func eachSide(t *testing.T, test func(t *testing.T, s *stream.Session, peer net.
 }
 
 // RFC 6120 §8: half a stanza is nothing yet.
+//
+//conformance:proves 6120-8-2 6120-8-3
 func adversarialX35(t *testing.T) {
 	eachSide(t, func(t *testing.T, s *stream.Session, peer net.Conn) {
 		got, _ := serve(s)

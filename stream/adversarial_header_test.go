@@ -11,6 +11,8 @@ import (
 )
 
 // RFC 6120 §4.7.5.
+//
+//conformance:proves 6120-4.7.5-1 6120-4.7.5-2 6120-4.7.5-4 6120-4.7.5-6 6120-4.7.5-7 6120-4.7.5-8 6120-4.7.5-9
 func adversarialT11(t *testing.T) {
 	for _, c := range []struct {
 		version string
@@ -67,6 +69,8 @@ func adversarialT11(t *testing.T) {
 }
 
 // RFC 6120 §4.7.3.
+//
+//conformance:proves 6120-4.7.3-1 6120-4.7.3-2 6120-4.7.3-4
 func adversarialT12(t *testing.T) {
 	n := 20_000
 	if full() {

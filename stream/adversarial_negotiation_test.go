@@ -199,6 +199,8 @@ func adversarialL11(t *testing.T) {
 }
 
 // RFC 6120 §5.4.3.3: what was said before TLS does not count.
+//
+//conformance:proves 6120-4.3.3-4 6120-4.7.1-1
 func adversarialT05(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := xtls.NewDevCA()
@@ -259,6 +261,8 @@ func readTo(t *testing.T, r io.Reader, suffix string) string {
 }
 
 // RFC 6120 §4.9.3.12, §7.1.
+//
+//conformance:proves 6120-4.3.5-3 6120-4.3.5-4 6120-4.9.3.12-1
 func adversarialT15(t *testing.T) {
 	for name, script := range map[string][]string{
 		"message before authentication":   {clientHeader, "<message/>"},
@@ -294,6 +298,8 @@ func adversarialT15(t *testing.T) {
 }
 
 // RFC 6120 §4.3.2, §4.9.3.23.
+//
+//conformance:proves 6120-4.3.2-3 6120-4.3.7-1
 func adversarialT21(t *testing.T) {
 	t.Run("client/unknown and required", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

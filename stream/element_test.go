@@ -226,6 +226,8 @@ func TestElementAppendXML(t *testing.T) {
 }
 
 // RFC 6120 §4.8.5 and what follows from it.
+//
+//conformance:proves 6120-4.8.5-5 6120-4.8.5-11
 func TestElementAppendRewritten(t *testing.T) {
 	const client = "xmlns='jabber:client' xmlns:x='urn:x'"
 	to := AttrSet{Name: Name{Local: "to"}, Value: "c'd"}

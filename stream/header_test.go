@@ -8,6 +8,8 @@ import (
 )
 
 // RFC 5646 §2.1: the shape of a language tag.
+//
+//conformance:proves 6120-4.7.4-1
 func TestValidLang(t *testing.T) {
 	for _, good := range []string{
 		"en", "de-CH", "a", "z", "A", "Z", "0", "9", "az-AZ-09", "x-12345678", "i-klingon", "zh-Hant-TW",
@@ -25,6 +27,8 @@ func TestValidLang(t *testing.T) {
 }
 
 // RFC 6120 §4.7.4.
+//
+//conformance:proves 6120-4.7.4-4 6120-4.7.4-6
 func TestResponseLang(t *testing.T) {
 	for _, c := range [][3]string{{"en", "en", "en"}, {"EN", "en", "EN"}, {"de", "en", "en"}, {"en-GB", "en", "en"}, {"", "en", "en"}} {
 		require.Equal(t, c[2], responseLang(c[0], c[1]), "%q", c)

@@ -33,6 +33,8 @@ func binds(local string, forbids stream.State, log *[]string) stream.Feature {
 
 // RFC 6120 §4.3.2, §4.3.5: which features a client negotiates, and when it may
 // go on without.
+//
+//conformance:proves 6120-4.3.2-3 6120-4.3.7-1
 func TestClientChoosesFeatures(t *testing.T) {
 	for name, c := range map[string]struct {
 		features func(log *[]string) []stream.Feature
@@ -106,6 +108,8 @@ func TestClientChoosesFeatures(t *testing.T) {
 
 // How a server tells which feature an element is for, and what it makes of
 // those that are for none.
+//
+//conformance:proves 6120-4.8.3-2 6120-4.8.5-4 6120-4.8.5-6 6120-4.8.5-7
 func TestServerFindsTheFeature(t *testing.T) {
 	claiming := stream.Feature{
 		Name:   testName("claiming"),
@@ -186,6 +190,8 @@ func TestAdvertiseWritesNoXML(t *testing.T) {
 
 // RFC 6120 §4.9.1.2: a header goes before the error after a restart as well, and
 // one is enough.
+//
+//conformance:proves 6120-4.3.3-7 6120-4.7.5-9 6120-4.9.1.2-1
 func TestErrorAfterARestartHasItsHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, errs := acceptRaw(&stream.AcceptOptions{Profile: loginGoal, Features: testFeatures()})
@@ -203,6 +209,8 @@ func TestErrorAfterARestartHasItsHeader(t *testing.T) {
 }
 
 // RFC 6120 §4.7.1: what a client makes of the header of its server.
+//
+//conformance:proves 6120-4.7.1-5 6120-4.7.5-8 6120-4.8.1-2 6120-4.8.1-3 6120-4.8.5-1 6120-4.8.5-2
 func TestClientChecksTheHeader(t *testing.T) {
 	evil := strings.Replace(serverHeader, "im.example", "evil.example", 1)
 	for name, c := range map[string]struct {

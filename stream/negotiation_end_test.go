@@ -20,6 +20,8 @@ import (
 )
 
 // What a feature reads, and what it is spared.
+//
+//conformance:proves 6120-4.9.1.1-2
 func TestNegotiationRead(t *testing.T) {
 	const ask = "<ask xmlns='urn:test'/>"
 	ended := errors.New("ended")

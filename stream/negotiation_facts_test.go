@@ -43,6 +43,8 @@ var boundGoal = stream.Profile{ContentNS: stream.NSClient, Goal: stream.Bound, I
 const features = "<stream:features><ask xmlns='urn:test'/></stream:features>"
 
 // What a feature can learn about its stream, on either side.
+//
+//conformance:proves 6120-4.7.2-1 6120-4.7.2-2 6120-4.7.4-2 6120-4.7.5-5 6120-4.7.5-6
 func TestNegotiationTellsFeaturesWhatIsKnown(t *testing.T) {
 	sec := stream.Security{Version: tls.VersionTLS13, ServerName: "im.example", Domains: []jid.JID{domain}}
 	t.Run("client", func(t *testing.T) {
@@ -143,6 +145,7 @@ func (w *wire) hooks() *stream.Trace {
 	}
 }
 
+//conformance:proves 6120-4.3.2-1 6120-4.3.3-4 6120-4.3.4-1 6120-4.7.3-3 6120-4.7.3-5
 func TestTraceOfANegotiation(t *testing.T) {
 	run := func(t *testing.T, sec *stream.Security) (client, server *wire) {
 		client, server = new(wire), new(wire)

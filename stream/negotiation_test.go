@@ -37,6 +37,8 @@ func with(attrs string) string {
 	return `<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' ` + attrs + `>`
 }
 
+//conformance:proves 6120-4.1-1 6120-4.3.2-1 6120-4.7.1-3 6120-4.7.1-5 6120-4.7.2-2 6120-4.7.2-3 6120-4.7.2-6 6120-4.7.3-5 6120-4.7.4-3 6120-4.7.4-4
+//conformance:proves 6120-4.7.4-6 6120-4.8.1-1 6120-4.8.2-2 6120-4.9.1.2-1 6120-4.9.1.3-1
 func TestResponseHeader(t *testing.T) {
 	other := jid.MustParse("other.example")
 	for name, c := range map[string]struct {
@@ -111,6 +113,7 @@ func TestResponseHeader(t *testing.T) {
 	}
 }
 
+//conformance:proves 6120-4.7.3-4 6120-4.7.4-7 6120-4.7.5-4
 func TestPeersHeaderIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := memconn.Pipe()
@@ -173,6 +176,8 @@ func TestServerOfAnotherDomain(t *testing.T) {
 }
 
 // RFC 6120 §4.9.1.3: a refusal says more than an odd header.
+//
+//conformance:proves 6120-4.9.1.1-2
 func TestErrorOfTheServerPrevails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, errs := initiateRaw(t.Context(), &stream.InitiateOptions{Profile: bare})
@@ -219,6 +224,8 @@ func TestFeatureIsNegotiatedOnce(t *testing.T) {
 }
 
 // Nobody unauthenticated gets through with options that were forgotten.
+//
+//conformance:proves 6120-4.3.5-3 6120-4.3.5-4
 func TestZeroOptionsNegotiateNothing(t *testing.T) {
 	a, b := memconn.Pipe()
 	_, err := stream.Accept(t.Context(), b, nil)
@@ -300,6 +307,7 @@ func TestErrorsQuoteAndCapWhatThePeerSaid(t *testing.T) {
 		})
 }
 
+//conformance:proves 6120-4.3.4-1
 func TestFeatureValues(t *testing.T) {
 	type key struct{}
 	var seen []any
@@ -356,6 +364,8 @@ func TestContextEndsWhileThePeerDoesNotReadOurLastWords(t *testing.T) {
 
 // RFC 6120 §4.3.2: passing over a feature that the peer requires does not make
 // it negotiated.
+//
+//conformance:proves 6120-4.3.2-3 6120-4.3.7-1
 func TestSkippedFeatureThatIsRequired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		skip := stream.Feature{
@@ -374,6 +384,8 @@ func TestSkippedFeatureThatIsRequired(t *testing.T) {
 
 // A new transport is a new stream, whether the feature remembers to say so or
 // not.
+//
+//conformance:proves 6120-4.3.3-3 6120-4.3.3-4
 func TestUpgradeRestartsTheStream(t *testing.T) {
 	layer := func(conn net.Conn) (net.Conn, stream.Security, error) {
 		return conn, stream.Security{Version: 0x304}, nil

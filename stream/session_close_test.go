@@ -40,6 +40,8 @@ func TestServeAfterCloseBegan(t *testing.T) {
 }
 
 // A handler that cannot answer any more since we are closing has not failed.
+//
+//conformance:proves 6120-4.4-1
 func TestHandlerThatHearsOfOurCloseDoesNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := sessions(t, nil, nil)

@@ -31,6 +31,7 @@ func serve(s *stream.Session) (stanzas <-chan string, result <-chan error) {
 	return out, res
 }
 
+//conformance:proves 6120-4.4-1 6120-4.5-1
 func TestSessionCarriesStanzasBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := sessions(t, nil, nil)
@@ -90,6 +91,7 @@ func TestCloseFromInsideTheHandler(t *testing.T) {
 	})
 }
 
+//conformance:proves 6120-4.9.1.1-1
 func TestStreamErrorReachesThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := sessions(t, nil, nil)
@@ -108,6 +110,7 @@ func TestStreamErrorReachesThePeer(t *testing.T) {
 	})
 }
 
+//conformance:proves 6120-4.9-1 6120-4.9.1.1-1
 func TestHandlerErrorEndsTheStream(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+//conformance:proves 6120-4.8.5-3
 func TestWriter(t *testing.T) {
 	client := func(local string) Name { return Name{NSClient, local} }
 	foreign := parse(t, "<p:q xmlns:p='u' xmlns='v'>x</p:q>")

@@ -48,6 +48,7 @@ var layers = map[string][]string{
 	},
 	"examples/*": {"", "presence", "stream/*"},
 
+	"internal/conformance":     {}, // a command
 	"internal/interop":         {}, // the tests of it are external
 	"internal/lint":            {},
 	"internal/memconn":         {},
@@ -57,7 +58,7 @@ var layers = map[string][]string{
 }
 
 // terminal are the packages that only programs, users and external tests import.
-var terminal = []string{"stream/xmpptest", "stream/streamtest", "examples/*", "internal/interop", "internal/lint", "internal/mutation"}
+var terminal = []string{"stream/xmpptest", "stream/streamtest", "examples/*", "internal/conformance", "internal/interop", "internal/lint", "internal/mutation"}
 
 // thirdParty are the modules that may be imported, and whether outside of tests too.
 var thirdParty = map[string]bool{

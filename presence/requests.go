@@ -1,4 +1,4 @@
-package xmpp
+package presence
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type requestKey struct {
 
 // request is one that waits. Whoever takes it out of the table settles it.
 type request struct {
-	asked *resource
+	asked *Resource
 	done  chan outcome // has room for one
 }
 
@@ -41,28 +41,24 @@ type outcome struct {
 // whose handlers ask each other would otherwise wait for ever.
 const requestTimeout = 30 * time.Second
 
-// Errors of serverSender.
+// Errors of Do.
 var (
-	// errGone is the error of sending to an address that nobody is connected
-	// at. A handler may return it to whoever asked.
-	errGone = fmt.Errorf("xmpp: nobody is connected there: %w", stanza.RecipientUnavailable)
-
-	errNoReply  = errors.New("xmpp: no reply in time")
-	errSelfWait = errors.New("xmpp: a handler cannot wait for the client that waits for it")
+	errNoReply  = errors.New("presence: no reply in time")
+	errSelfWait = errors.New("presence: a handler cannot wait for the client that waits for it")
 )
 
 // do sends a request to a connected client and waits for the reply. The handler
 // that calls it runs on the reader of the client whose stanza it handles: that
 // client's own reply would never be read, so asking it is refused. When the
 // client that is asked goes away, do returns at once.
-func (q *requests) do(ctx context.Context, d *serverSender, iq *stanza.IQ) (*stanza.IQ, error) {
+func (q *requests) do(ctx context.Context, d *sender, iq *stanza.IQ) (*stanza.IQ, error) {
 	switch {
 	case iq == nil || !iq.IsRequest():
 		return nil, fmt.Errorf("%w: Do sends an IQ of type get or set", stanza.ErrInvalid)
-	case iq.To == d.conn.resource.addr || iq.To.IsZero():
+	case iq.To.IsZero(), d.resource != nil && iq.To == d.resource.addr:
 		return nil, errSelfWait
 	}
-	out := &stanza.IQ{ID: iq.ID, To: iq.To, From: d.conn.session.LocalAddr(), Type: iq.Type, Lang: iq.Lang, Payload: iq.Payload}
+	out := &stanza.IQ{ID: iq.ID, To: iq.To, From: d.local(), Type: iq.Type, Lang: iq.Lang, Payload: iq.Payload}
 	if out.ID == "" {
 		out.ID = stanza.NewID()
 	}
@@ -71,7 +67,7 @@ func (q *requests) do(ctx context.Context, d *serverSender, iq *stanza.IQ) (*sta
 		ctx, cancel = context.WithTimeoutCause(ctx, requestTimeout, errNoReply)
 		defer cancel()
 	}
-	asked := d.server.resources.find(out.To)
+	asked := d.router.table.resource(out.To)
 	if asked == nil {
 		return nil, fmt.Errorf("asking %s: %w", out.To, errGone)
 	}
@@ -81,7 +77,7 @@ func (q *requests) do(ctx context.Context, d *serverSender, iq *stanza.IQ) (*sta
 	}
 	defer q.remove(key, r)
 	// After add: either this fails or vacate finds the request.
-	if err := d.server.offer(asked, out); err != nil {
+	if err := asked.offer(nil, out); err != nil {
 		return nil, fmt.Errorf("asking %s: %w", out.To, err)
 	}
 	select {
@@ -94,7 +90,7 @@ func (q *requests) do(ctx context.Context, d *serverSender, iq *stanza.IQ) (*sta
 		}
 		return o.reply, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("xmpp: waiting for %s: %w", out.To, context.Cause(ctx))
+		return nil, fmt.Errorf("presence: waiting for %s: %w", out.To, context.Cause(ctx))
 	}
 }
 
@@ -103,9 +99,9 @@ func (q *requests) add(key requestKey, r *request) error {
 	defer q.mu.Unlock()
 	switch _, taken := q.pending[key]; {
 	case taken:
-		return fmt.Errorf("xmpp: asking %s: %w", key.from, stanza.ErrDuplicateID)
+		return fmt.Errorf("presence: asking %s: %w", key.from, stanza.ErrDuplicateID)
 	case len(q.pending) >= q.limit:
-		return fmt.Errorf("xmpp: asking %s: %w", key.from, stanza.ErrTooManyRequests)
+		return fmt.Errorf("presence: asking %s: %w", key.from, stanza.ErrTooManyRequests)
 	}
 	if q.pending == nil {
 		q.pending = make(map[requestKey]*request)
@@ -137,7 +133,7 @@ func (q *requests) settle(iq *stanza.IQ) {
 }
 
 // abandon fails the requests to a resource that will not answer any more.
-func (q *requests) abandon(asked *resource) {
+func (q *requests) abandon(asked *Resource) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for key, r := range q.pending {

@@ -1,0 +1,224 @@
+package presence
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// shown is what a resource shows of itself to those who may see its presence.
+type shown struct {
+	letter        // the presence that it broadcast, from its full JID
+	priority int8 // RFC 6121 §4.7.2.3
+	// waits is set until it has got what was stored for the account; see flush.
+	waits atomic.Bool
+
+	once sync.Once
+	el   *stream.Element
+}
+
+// reachable reports whether messages to the bare JID go to a resource that shows
+// this: its priority is not negative (RFC 6121 §8.5.2.1.1), and it has got what
+// was stored before them.
+func (s *shown) reachable() bool { return s.priority >= 0 && !s.waits.Load() }
+
+// element is the letter as an element, which is read when somebody asks for it.
+func (s *shown) element() *stream.Element {
+	s.once.Do(func() { s.el, _ = s.letter.element() })
+	return s.el
+}
+
+// announce handles presence without an address: what a client says of itself to
+// all who may know (RFC 6121 §4.2, §4.4, §4.5).
+func (r *Router) announce(ctx context.Context, res *Resource, t *stanza.Transit) {
+	switch stanza.PresenceType(t.Type) {
+	case stanza.AvailablePresence:
+		r.appear(ctx, res, t)
+	case stanza.UnavailablePresence:
+		if l, ok := r.sealOwn(res, t.Element); ok {
+			r.disappear(ctx, res, &l)
+		}
+	}
+	// Other types without an address are addressed to nobody.
+}
+
+// sealOwn makes a letter of what a client broadcasts.
+func (r *Router) sealOwn(res *Resource, el *stream.Element) (letter, bool) {
+	set := []stream.AttrSet{{Name: nameFrom, Value: res.addr.String()}, {Name: nameTo, Remove: true}}
+	if lang := res.lang(el); lang != "" {
+		set = append(set, stream.AttrSet{Name: nameLang, Value: lang})
+	}
+	l, err := seal(el, set...)
+	r.report("encoding presence failed", err)
+	return l, err == nil
+}
+
+// appear is RFC 6121 §4.2.2 and §4.4.2: initial and subsequent presence.
+func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
+	l, ok := r.sealOwn(res, t.Element)
+	if !ok {
+		return
+	}
+	now := &shown{letter: l, priority: priorityOf(t.Element)}
+	a := res.account
+	a.mu.Lock()
+	if !res.connected() {
+		a.mu.Unlock()
+		return
+	}
+	before := res.shown.Load()
+	if now.priority >= 0 && (before == nil || !before.reachable()) {
+		now.waits.Store(true)
+	}
+	res.shown.Store(now)
+	list := r.rosterOf(ctx, a)
+	r.broadcast(t, a, res, l, list)
+	var contacts []jid.JID
+	if before == nil {
+		contacts = r.welcome(res, list)
+	}
+	a.mu.Unlock()
+	// Without the lock: each of them takes that of a contact.
+	for _, contact := range contacts {
+		r.probe(ctx, res, contact)
+	}
+	if now.waits.Load() {
+		r.flush(ctx, res, now)
+	}
+	for _, m := range r.hooks.presence {
+		m.PresenceChanged(ctx, res, now.element(), before == nil)
+	}
+}
+
+// welcome gives a resource that has just become available what the account
+// itself has for it, and returns the contacts whose presence it may see. The
+// caller holds the lock of the account.
+func (r *Router) welcome(res *Resource, list map[jid.JID]roster.Item) []jid.JID {
+	// Everybody may see their own presence (§4.2.2).
+	out := &addressed{to: res.addr.Bare()}
+	for _, other := range res.account.connected() {
+		if p := other.shown.Load(); p != nil && other != res && other.connected() {
+			out.letter = p.letter
+			res.offer(nil, out)
+		}
+	}
+	var contacts []jid.JID
+	for contact, item := range list {
+		if item.State.Has(roster.To) {
+			contacts = append(contacts, contact)
+		}
+		if item.State.Has(roster.PendingIn) {
+			// §3.1.3 rule 4: until it is approved or denied.
+			res.offer(nil, item.Subscribe(res.addr.Bare()))
+		}
+	}
+	return contacts
+}
+
+// broadcast sends presence of a resource to the available resources of its
+// account and of its subscribers. The caller holds the lock of the account.
+func (r *Router) broadcast(t *stanza.Transit, a *account, res *Resource, l letter, list map[jid.JID]roster.Item) {
+	out := &addressed{l, a.addr}
+	for _, own := range a.connected() {
+		if own.available() || own == res && own.connected() {
+			own.offer(t, out)
+		}
+	}
+	typ := stanza.PresenceType(t.Type)
+	for contact, item := range list {
+		if item.State.Has(roster.From) && !r.barred(res.addr, contact, typ) {
+			out.to = contact
+			r.deliverPresence(t, contact, out)
+		}
+	}
+}
+
+// deliverPresence hands presence to all available resources of an account of this
+// server (RFC 6121 §4.2.3).
+func (r *Router) deliverPresence(t *stanza.Transit, contact jid.JID, out stream.Appender) {
+	if to := r.table.find(contact); to != nil {
+		for _, one := range to.connected() {
+			if one.available() {
+				one.offer(t, out)
+			}
+		}
+	}
+}
+
+// disappear is RFC 6121 §4.5.2: unavailable presence, which the client has sent,
+// or which the server makes up if l is nil. All are told who knew that the
+// resource was available, and nobody else.
+func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
+	a := res.account
+	graceful := l != nil
+	if !graceful {
+		made, err := compose(&stanza.Presence{From: res.addr, Type: stanza.UnavailablePresence})
+		if err != nil {
+			r.report("encoding presence failed", err)
+			return
+		}
+		l = &made
+	}
+	t := &stanza.Transit{Kind: stanza.PresenceKind, Type: string(stanza.UnavailablePresence), From: res.addr, Sender: res}
+	a.mu.Lock()
+	was := res.shown.Swap(nil)
+	if !graceful {
+		res.settle(nil)
+	}
+	list := a.roster
+	if was != nil {
+		list = r.rosterOf(ctx, a)
+		r.broadcast(t, a, res, *l, list)
+	}
+	directed := res.directed
+	res.directed = nil
+	out := &addressed{letter: *l}
+	for out.to = range directed {
+		// §4.6.3. Who is subscribed has been told already.
+		if was == nil || !list[out.to.Bare()].State.Has(roster.From) && out.to.Bare() != a.addr {
+			r.tell(t, out)
+		}
+	}
+	last := was != nil && a.standing() == Unavailable
+	a.mu.Unlock()
+	if was == nil {
+		return
+	}
+	if last {
+		err := r.LastSeenStore.SetLastSeen(ctx, a.addr, LastSeen{At: time.Now(), Presence: l.b})
+		r.report("storing when an account was last seen failed", err)
+	}
+	for _, m := range r.hooks.presence {
+		m.PresenceChanged(ctx, res, nil, false)
+	}
+}
+
+// vacate takes the session from a resource, once: nothing reaches it any more,
+// who waits for its reply is told, and so are those who knew that it was
+// available.
+func (r *Router) vacate(ctx context.Context, res *Resource) {
+	r.disappear(ctx, res, nil)
+	r.requests.abandon(res)
+}
+
+// priorityOf reads the priority of presence. RFC 6121 §4.7.2.3: an integer from
+// -128 to +127, and zero if there is none. Anything else counts as none.
+func priorityOf(el *stream.Element) int8 {
+	c, ok := el.Child(stream.Name{Space: stream.NSClient, Local: "priority"})
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.Trim(c.Text(), " \t\r\n"), 10, 8)
+	if err != nil {
+		return 0
+	}
+	return int8(n)
+}

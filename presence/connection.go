@@ -1,0 +1,275 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/bind"
+)
+
+// Connection is the place of one client in a [Router], from before its stream is
+// negotiated until it is over. [Router.ServeConn] makes, uses and ends one; a
+// program that needs to do more in between does so itself:
+//
+//	c := router.Connect(ctx)
+//	defer c.Leave()
+//	session, err := stream.Accept(c.Context(), nc, opts)
+//	…
+//	return c.Serve(session)
+//
+// It is safe for concurrent use.
+type Connection struct {
+	router *Router
+
+	// ctx is the one of negotiation and of handlers. It ends with the
+	// connection, so that a handler does not outlive its client by much.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	reason   *stream.Error // why the connection is to end, or nil
+	session  *stream.Session
+	resource *Resource // claimed during binding
+	released bool      // the resource was given up
+	evicting sync.WaitGroup
+}
+
+// connKey finds the Connection in the contexts of negotiation and handlers.
+type connKey struct{}
+
+// Connect makes room for a client that is about to negotiate. The caller calls
+// Leave when all is over. ctx is the parent of the contexts that handlers get.
+func (r *Router) Connect(ctx context.Context) *Connection {
+	c := &Connection{router: r}
+	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
+	return c
+}
+
+// Context returns the context to negotiate with: [Router.Bind] finds the
+// connection in it. It ends when Cancel or Leave is called.
+func (c *Connection) Context() context.Context { return c.ctx }
+
+// Cancel ends the context of the connection for a reason.
+func (c *Connection) Cancel(cause error) { c.cancel(cause) }
+
+// Resource returns the resource that the client has bound, or nil.
+func (c *Connection) Resource() *Resource {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resource
+}
+
+// Serve hands what the client sends to the router until the session is over, and
+// returns as [stream.Session.Serve] does. If the connection was meant to end
+// before it began, because somebody else has its address by now or because of
+// End, it closes the session and returns that reason.
+func (c *Connection) Serve(session *stream.Session) error {
+	if reason := c.attach(session); reason != nil {
+		session.CloseError(c.ctx, reason)
+		return reason
+	}
+	res := c.resource
+	for _, m := range c.router.hooks.sessions {
+		m.SessionUp(c.ctx, res)
+	}
+	return session.Serve(c.stanza)
+}
+
+// attach puts the session beneath the resource. If the connection is to end, it
+// returns why instead.
+func (c *Connection) attach(session *stream.Session) *stream.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.reason != nil:
+		return c.reason
+	case c.resource == nil:
+		return &stream.Error{Condition: stream.InternalServerError, Cause: errNotBound}
+	}
+	c.session = session
+	c.resource.settle(session)
+	return nil
+}
+
+// errNotBound is a mistake of the program: it did not bind with Router.Bind.
+var errNotBound = errors.New("presence: a session without a resource of the router")
+
+// Leave gives up the resource, tells everybody who knew that it was available,
+// and waits for what is still going on for the connection. It is idempotent.
+func (c *Connection) Leave() {
+	c.release()
+	c.cancel(net.ErrClosed)
+	c.evicting.Wait()
+}
+
+// release gives up the resource.
+func (c *Connection) release() {
+	c.mu.Lock()
+	first := !c.released
+	c.released = true
+	r, served := c.resource, c.session != nil
+	c.mu.Unlock()
+	if r == nil || !first {
+		return
+	}
+	// Who looks after the account may take longer than the connection.
+	ctx := context.WithoutCancel(c.ctx)
+	c.router.vacate(ctx, r)
+	c.router.table.release(r)
+	if served {
+		for _, m := range c.router.hooks.sessions {
+			m.SessionGone(ctx, r)
+		}
+	}
+}
+
+// End closes the stream for a reason that the client is told, and waits for that;
+// ctx bounds the wait. It reports false if the stream is still being negotiated
+// and no resource is bound: then there is nothing that is safe to write to, and
+// it is up to the caller to close the connection. If a resource is bound, Serve
+// finds the reason.
+func (c *Connection) End(ctx context.Context, reason *stream.Error) bool {
+	c.mu.Lock()
+	if c.reason == nil {
+		c.reason = reason
+	}
+	session, bound := c.session, c.resource != nil
+	c.mu.Unlock()
+	switch {
+	case session != nil:
+		session.CloseError(ctx, reason)
+		return true
+	case bound:
+		return true
+	}
+	c.cancel(reason)
+	return false
+}
+
+// Abort drops the session, if there is one, and keeps one that is still being
+// negotiated from beginning.
+func (c *Connection) Abort(cause error) {
+	c.mu.Lock()
+	if c.reason == nil {
+		c.reason = &stream.Error{Condition: stream.SystemShutdown, Cause: cause}
+	}
+	session := c.session
+	c.mu.Unlock()
+	c.cancel(cause)
+	if session != nil {
+		session.Abort(cause)
+	}
+}
+
+// Bind reserves a resource for the connection that is being negotiated: it is the
+// callback of [bind.ServerOptions]. The context has to be that of a
+// [Connection].
+func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID) (jid.JID, error) {
+	c, ok := ctx.Value(connKey{}).(*Connection)
+	if !ok || c.router != r {
+		return jid.JID{}, errors.New("presence: negotiation without a connection")
+	}
+	policy, decided := AssignNew, !asked.IsFull()
+	if decided {
+		var err error
+		if asked, err = bind.Generate(n.Identity()); err != nil {
+			return jid.JID{}, err
+		}
+	}
+	replace := false
+	for {
+		res, holder, err := r.table.claim(asked, c, replace, r.maxResources())
+		switch {
+		case errors.Is(err, errTooManyResources):
+			return jid.JID{}, bind.ResourceConstraint
+		case err != nil:
+			return jid.JID{}, err
+		case res != nil:
+			c.mu.Lock()
+			c.resource = res
+			c.mu.Unlock()
+			if holder != nil {
+				r.evict(ctx, holder)
+			}
+			return asked, nil
+		}
+		if !decided {
+			policy, decided = ReplaceOld, true
+			if r.Conflict != nil {
+				policy = r.Conflict(ctx, asked)
+			}
+		}
+		switch policy {
+		case ReplaceOld:
+			replace = true
+			continue
+		case RefuseNew:
+			return jid.JID{}, bind.Conflict
+		}
+		if asked, err = bind.Generate(n.Identity()); err != nil {
+			return jid.JID{}, err
+		}
+	}
+}
+
+// ConflictPolicy is one of the three ways to settle a conflict of resources
+// (RFC 6120 §7.7.2.2).
+type ConflictPolicy uint8
+
+const (
+	// ReplaceOld ends the older session with a conflict error: it is most
+	// likely a ghost of the same client, whose connection broke unnoticed.
+	ReplaceOld ConflictPolicy = iota
+	// AssignNew gives the newer session a resource made up by the server.
+	AssignNew
+	// RefuseNew answers the newer client with a conflict error.
+	RefuseNew
+)
+
+// evict ends the session of a resource whose address somebody else holds now
+// (RFC 6120 §4.9.3.3). It does not wait.
+func (r *Router) evict(ctx context.Context, holder *Resource) {
+	holder.conn.evict(&stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
+	r.vacate(context.WithoutCancel(ctx), holder)
+}
+
+// evict ends the session, without waiting for that. If it is still being
+// negotiated, attach finds the reason.
+func (c *Connection) evict(reason *stream.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason == nil {
+		c.reason = reason
+	}
+	session := c.session
+	if session != nil && !c.released {
+		// Owner: c. Stops when the old session has ended, which CloseError
+		// bounds by its own timeout. Joined through c.evicting by Leave, which
+		// comes after released is set.
+		c.evicting.Go(func() { session.CloseError(context.Background(), reason) })
+	}
+}
+
+// ServeConn negotiates a stream with a client on nc and serves it until it is
+// over; it closes nc. opts are those of [stream.Accept]; among its Features are
+// [Router.Features], after those for TLS and authentication. It returns nil if
+// the stream was closed in good order.
+func (r *Router) ServeConn(ctx context.Context, nc net.Conn, opts *stream.AcceptOptions) error {
+	if err := r.Init(); err != nil {
+		nc.Close()
+		return err
+	}
+	c := r.Connect(ctx)
+	defer c.Leave()
+	session, err := stream.Accept(c.ctx, nc, opts)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })
+	defer stop()
+	return c.Serve(session)
+}

@@ -1,0 +1,74 @@
+package presence
+
+import (
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// maxDirected bounds Resource.directed. Presence to one address more is refused
+// with resource-constraint, rather than leave somebody with a ghost.
+const maxDirected = 256
+
+// direct delivers directed presence and remembers whom to tell when it does not
+// hold any more (RFC 6121 §4.6.3). What cannot be delivered is ignored
+// (§8.5.3.2.2).
+func (r *Router) direct(res *Resource, t *stanza.Transit, to []*Resource, out stream.Appender) error {
+	a := res.account
+	a.mu.Lock()
+	if !res.connected() || len(to) == 0 {
+		a.mu.Unlock()
+		return nil
+	}
+	if t.Type != string(stanza.ErrorPresence) && !res.note(t.To, t.Type) {
+		a.mu.Unlock()
+		return stanza.ResourceConstraint
+	}
+	for _, one := range to {
+		one.offer(t, out)
+	}
+	a.mu.Unlock()
+	if t.Type == string(stanza.UnavailablePresence) {
+		// §4.6.1: nor is there anything to tell them any more.
+		for _, one := range to {
+			one.account.mu.Lock()
+			delete(one.directed, t.From)
+			one.account.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// note remembers directed presence, and reports false if there is no room. The
+// caller holds the lock of the account.
+func (r *Resource) note(to jid.JID, typ string) bool {
+	switch _, known := r.directed[to]; {
+	case typ == string(stanza.UnavailablePresence):
+		delete(r.directed, to)
+		return true
+	case known:
+		return true
+	case r.shown.Load() != nil && r.account.roster[to.Bare()].State.Has(roster.From):
+		return true // rule 1: who is subscribed is told anyway
+	case len(r.directed) >= maxDirected:
+		return false
+	}
+	if r.directed == nil {
+		r.directed = make(map[jid.JID]struct{})
+	}
+	r.directed[to] = struct{}{}
+	return true
+}
+
+// tell hands presence to the one full JID, or to the available resources of the
+// account, that it is addressed to.
+func (r *Router) tell(t *stanza.Transit, out *addressed) {
+	if !out.to.IsFull() {
+		r.deliverPresence(t, out.to, out)
+		return
+	}
+	if one := r.table.resource(out.to); one != nil {
+		one.offer(t, out)
+	}
+}

@@ -1,0 +1,203 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stanza/delay"
+	"stanzakit.dev/xmpp/stanza/hint"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// OfflineStore keeps messages for accounts that cannot be reached (XEP-0160).
+// Accounts are bare JIDs. Implementations are safe for concurrent use; the router
+// makes the calls for one account one after the other.
+type OfflineStore interface {
+	// Add stores a message behind those that are there. When it has returned, the
+	// message is not lost any more. The store has a bound for each account, beyond
+	// which the error wraps [ErrQuota]. The bytes are copied.
+	Add(ctx context.Context, account jid.JID, message []byte) error
+
+	// Messages returns the oldest messages of an account, at most max of them.
+	// They stay in the store.
+	Messages(ctx context.Context, account jid.JID, max int) ([]OfflineMessage, error)
+
+	// Remove takes out the messages up to and including the one with that
+	// sequence number.
+	Remove(ctx context.Context, account jid.JID, upTo uint64) error
+
+	// Count returns how many messages there are.
+	Count(ctx context.Context, account jid.JID) (int, error)
+
+	// Delete removes all that is kept of an account that is no more.
+	Delete(ctx context.Context, account jid.JID) error
+}
+
+// OfflineMessage is a message in an [OfflineStore].
+type OfflineMessage struct {
+	// Seq orders the messages of an account. A number is never used again for
+	// the same account.
+	Seq uint64
+	// Stanza is the message as XML for a stream in jabber:client, with the time
+	// when it was stored (XEP-0203).
+	Stanza []byte
+}
+
+// ErrQuota is wrapped by the error of an [OfflineStore] that has no room for
+// another message of an account.
+var ErrQuota = errors.New("presence: too many offline messages")
+
+// keep stores a message until the account is reachable (RFC 6121 §8.5.2.2.1,
+// XEP-0160).
+func (r *Router) keep(ctx context.Context, res *Resource, a *account, q Question, t *stanza.Transit, out *rewritten) error {
+	switch may := storable(t.Element); {
+	case may == never:
+		return nil
+	case r.NoOffline:
+		return q.refuse(stanza.ServiceUnavailable).err()
+	}
+	bare := t.To.Bare()
+	a = r.table.use(bare)
+	defer r.table.done(a)
+	a.storing.Lock()
+	if a.standing() == Reachable {
+		// Somebody came while this was decided, and has got all that was stored.
+		a.storing.Unlock()
+		q.Standing, q.To = Reachable, Account
+		return r.deliver(ctx, res, a, q, Decide(q), t, out)
+	}
+	defer a.storing.Unlock()
+	t.Stored = true
+	for _, m := range r.hooks.deliver {
+		m.BeforeDeliver(ctx, t)
+	}
+	err := t.Append(delay.Delay{From: bare.DomainJID(), Stamp: time.Now(), Reason: "stored offline"})
+	if err == nil {
+		out.el = t.Element
+		var b []byte
+		if b, err = out.AppendXML(nil); err == nil {
+			err = r.Offline.Add(ctx, bare, b)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	t.Stored = false
+	if errors.Is(err, ErrQuota) {
+		// RFC 6120 §13.12 rule 5: the program may want to know who floods whom.
+		r.report("storing a message failed", fmt.Errorf("for %s from %s: %w", bare, t.From.Bare(), err))
+		return stanza.ResourceConstraint
+	}
+	r.report("storing a message failed", err)
+	return stanza.InternalServerError
+}
+
+// worth says whether a message is one for the offline store.
+type worth uint8
+
+const (
+	never worth = iota // nobody needs it later, and nobody needs to be told
+	stored
+)
+
+// nsChatStates is the namespace of chat states (XEP-0085).
+const nsChatStates = "http://jabber.org/protocol/chatstates"
+
+// storable says what XEP-0160 §3 and XEP-0334 §4 do about a message: one with
+// nothing in it but chat states is over when it is read.
+func storable(el *stream.Element) worth {
+	switch may, must := hint.Of(el).Offline(); {
+	case !may:
+		return never
+	case must:
+		return stored
+	}
+	for child := range el.Children() {
+		switch n := child.Name(); {
+		case n.Space == nsChatStates, n.Space == hint.NS:
+		case n.Space == stream.NSClient && n.Local == "thread":
+		default:
+			return stored
+		}
+	}
+	return never
+}
+
+// flushBatch is how many offline messages are on their way at a time.
+const flushBatch = 64
+
+// flush gives a resource what was stored for its account, in order, before
+// anything newer: until that is done the resource gets no messages to the bare JID
+// (XEP-0160 §2). What was not written to the connection stays in the store. It
+// waits for the client, and so does whatever else the client wants.
+func (r *Router) flush(ctx context.Context, res *Resource, now *shown) {
+	a := res.account
+	a.flushing.Lock() // for one resource at a time, or each message would go to several
+	defer a.flushing.Unlock()
+	for res.shown.Load() == now {
+		messages, err := r.Offline.Messages(ctx, a.addr, flushBatch)
+		switch {
+		case err == nil && len(messages) > 0:
+			err = r.flushSome(ctx, res, messages)
+		case err == nil:
+			done := false
+			if done, err = r.flushed(ctx, a, now); done {
+				return
+			}
+		}
+		if err != nil {
+			now.waits.Store(false)
+			if ignoreClosed(err) != nil && !errors.Is(err, errGone) {
+				r.report("delivering offline messages failed", err)
+			}
+			return
+		}
+	}
+}
+
+// flushed ends the time of flush if there is nothing more in the store, at a
+// moment when nobody can put something there.
+func (r *Router) flushed(ctx context.Context, a *account, now *shown) (bool, error) {
+	a.storing.Lock()
+	defer a.storing.Unlock()
+	n, err := r.Offline.Count(ctx, a.addr)
+	if err != nil || n > 0 {
+		return false, err
+	}
+	now.waits.Store(false)
+	return true, nil
+}
+
+// flushSome sends messages to a resource, waits until they are written and takes
+// them out of the store. The caller holds the lock of the store.
+func (r *Router) flushSome(ctx context.Context, res *Resource, messages []OfflineMessage) error {
+	session := res.session.Load()
+	if session == nil {
+		return errGone
+	}
+	var last *stream.Receipt
+	for _, m := range messages {
+		var err error
+		if last, err = session.SendReceipt(ctx, encoded(m.Stanza)); err != nil {
+			return err
+		}
+	}
+	if err := last.Wait(ctx, stream.Written); err != nil {
+		return err
+	}
+	return r.Offline.Remove(ctx, res.account.addr, messages[len(messages)-1].Seq)
+}
+
+// storeError is what a client is told when a store fails.
+func storeError(err error) error {
+	if errors.Is(err, roster.ErrFull) {
+		// RFC 6120 §8.3.3.18.
+		return &stanza.Error{Condition: stanza.ResourceConstraint, Cause: err}
+	}
+	return fmt.Errorf("presence: store: %w", err)
+}

@@ -1,0 +1,146 @@
+package presence
+
+import (
+	"context"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stanza/delay"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// shares reports whether an account shares its presence with viewer: viewer is
+// subscribed, or the resource with address of has sent it directed presence
+// (RFC 6121 §8.5.3.1).
+func (r *Router) shares(ctx context.Context, a *account, of, viewer jid.JID) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.rosterOf(ctx, a)[viewer.Bare()].State.Has(roster.From) {
+		return true, nil
+	}
+	res := a.find(of)
+	return res != nil && res.hasDirected(viewer), nil
+}
+
+// hasDirected reports whether the resource has sent directed presence to viewer.
+// The caller holds the lock of the account.
+func (r *Resource) hasDirected(viewer jid.JID) bool {
+	if _, ok := r.directed[viewer]; ok {
+		return true
+	}
+	_, ok := r.directed[viewer.Bare()]
+	return ok
+}
+
+// MaySee implements [stanza.Host].
+func (r *Router) MaySee(ctx context.Context, bare, viewer jid.JID) (bool, error) {
+	if bare == viewer.Bare() {
+		return true, nil
+	}
+	state, err := r.Subscribed(ctx, bare, viewer)
+	return state.Has(roster.From), err
+}
+
+// probe gives res the presence of a contact, as if the server had sent a probe on
+// its behalf (RFC 6121 §4.2.2, §4.3.1). The caller holds no lock.
+func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
+	bare := res.addr.Bare()
+	if !r.hosted(contact.DomainJID()) || r.barred(bare, contact, stanza.ProbePresence) {
+		return
+	}
+	exists, err := r.Exists(ctx, contact)
+	if err != nil {
+		r.report("looking for an account failed", err)
+		return
+	}
+	a := r.table.use(contact)
+	defer r.table.done(a)
+	a.mu.Lock()
+	allowed := exists && r.rosterOf(ctx, a)[bare].State.Has(roster.From)
+	if allowed && !r.barred(contact, bare, stanza.AvailablePresence) {
+		r.present(ctx, a, bare, func(st stream.Appender) { res.offer(nil, st) }, "")
+	}
+	a.mu.Unlock()
+	if !allowed {
+		// §4.3.2 rule 1: the account believes in a subscription that is none.
+		r.denied(ctx, contact, bare, "", nil)
+	}
+}
+
+// present answers a probe of somebody who may see the presence of the account
+// (RFC 6121 §4.3.2 rules 3 and 4). The caller holds the lock of the account.
+func (r *Router) present(ctx context.Context, a *account, to jid.JID, send func(stream.Appender), id string) {
+	out := &addressed{to: to}
+	some := false
+	for _, other := range a.connected() {
+		if p := other.shown.Load(); p != nil && other.connected() {
+			some = true
+			out.letter = p.letter
+			send(out)
+		}
+	}
+	if some {
+		return
+	}
+	// Rule 3; §4.3.2.1 for the id. Of the last presence only the time is told.
+	p := &stanza.Presence{ID: id, From: a.addr, To: to, Type: stanza.UnavailablePresence}
+	seen, err := r.LastSeenStore.LastSeen(ctx, a.addr)
+	r.report("looking when an account was last seen failed", err)
+	if err == nil && !seen.At.IsZero() {
+		p.Extra = []stanza.Payload{&delay.Delay{Stamp: seen.At, From: a.addr}}
+	}
+	send(p)
+}
+
+// probed handles a probe that a client has sent itself, which it has no need to
+// (RFC 6121 §4.3).
+func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
+	bare := t.To.Bare()
+	exists, err := r.Exists(ctx, bare)
+	if err != nil {
+		r.report("looking for an account failed", err)
+		return
+	}
+	send := func(st stream.Appender) { res.offer(nil, st) }
+	id := t.Element.Attr("id")
+	if !exists {
+		r.denied(ctx, bare, t.From.Bare(), id, res)
+		return
+	}
+	a := r.table.use(bare)
+	defer r.table.done(a)
+	a.mu.Lock()
+	own := bare == t.From.Bare()
+	allowed := own || r.rosterOf(ctx, a)[t.From.Bare()].State.Has(roster.From)
+	target := a.find(t.To)
+	switch {
+	case allowed && !t.To.IsFull():
+		r.present(ctx, a, t.From, send, id)
+	case target != nil && (allowed && target.available() || target.hasDirected(t.From)):
+		// §4.3.2, §4.6.6: that it is available, and nothing else.
+		send(&stanza.Presence{From: t.To, To: t.From})
+	case allowed:
+		send(&stanza.Presence{ID: id, From: t.To, To: t.From, Type: stanza.UnavailablePresence})
+	default:
+		a.mu.Unlock()
+		r.denied(ctx, bare, t.From.Bare(), id, res)
+		return
+	}
+	a.mu.Unlock()
+}
+
+// denied answers a probe of somebody who may not see the presence of contact, in
+// a way that does not tell whether there is such an account (RFC 6121 §4.3.2 rule
+// 1). It ends a subscription that the other side believes in; the resource that
+// asked, if there is one, is told in any case. No lock is held.
+func (r *Router) denied(ctx context.Context, contact, viewer jid.JID, id string, asked *Resource) {
+	l, err := compose(&stanza.Presence{ID: id, From: contact, Type: stanza.UnsubscribedPresence})
+	if err != nil {
+		r.report("encoding presence failed", err)
+		return
+	}
+	if !r.arrive(ctx, contact, viewer, stanza.UnsubscribedPresence, l, nil) && asked != nil {
+		asked.offer(nil, &addressed{l, viewer})
+	}
+}

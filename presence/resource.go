@@ -1,0 +1,223 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// Resource is one connected resource of an account. It owns the address and
+// what is known of its presence; the session beneath it can be replaced. It
+// implements [stanza.Resource] and is safe for concurrent use.
+type Resource struct {
+	addr    jid.JID
+	account *account
+	conn    *Connection // that claimed it
+
+	// session is nil between the moment the address is reserved and the end of
+	// negotiation, and again after the address was given up or the session has
+	// ended.
+	session atomic.Pointer[stream.Session]
+	// early is what came for the resource before there was a session; nil when
+	// that is decided.
+	early atomic.Pointer[early]
+
+	// shown is what the resource last broadcast of itself; nil if it is not
+	// available (RFC 6121 §4.2, §4.5). It is changed with account.mu held.
+	shown atomic.Pointer[shown]
+	// interested: it has asked for the roster (RFC 6121 §2.1.4).
+	interested atomic.Bool
+	// between is what a module has put before the session.
+	between atomic.Pointer[interceptor]
+
+	mu     sync.Mutex
+	values map[any]any // of modules
+
+	// directed are the addresses that were sent directed presence and have to
+	// be told when it does not hold any more (RFC 6121 §4.6.3). Guarded by
+	// account.mu.
+	directed map[jid.JID]struct{}
+
+	// work is for the reader of the session only.
+	work work
+}
+
+type interceptor = func(t *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error
+
+// newResource returns a resource whose stream is being negotiated.
+func newResource(addr jid.JID, a *account, c *Connection) *Resource {
+	r := &Resource{addr: addr, account: a, conn: c}
+	r.early.Store(&early{})
+	return r
+}
+
+// early keeps stanzas for a resource between the moment the address is reserved,
+// of which the client learns at once and may tell others, and the end of
+// negotiation. It is bounded by earlyBytes; what does not fit is refused.
+type early struct {
+	mu      sync.Mutex
+	stanzas []encoded
+	bytes   int
+}
+
+// earlyBytes is less than the smallest budget of a session for its output.
+const earlyBytes = 16 << 10
+
+// hold keeps a stanza for the session to come. It reports false, and nothing
+// else, when there is a session by now.
+func (r *Resource) hold(st stream.Appender) (bool, error) {
+	e := r.early.Load()
+	if e == nil {
+		if r.session.Load() != nil {
+			return false, nil
+		}
+		return true, errGone
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case r.session.Load() != nil:
+		return false, nil
+	case r.early.Load() == nil:
+		return true, errGone
+	}
+	b, err := st.AppendXML(nil)
+	if err != nil {
+		return true, err
+	}
+	if e.bytes+len(b) > earlyBytes {
+		return true, errGone
+	}
+	e.bytes += len(b)
+	e.stanzas = append(e.stanzas, b)
+	return true, nil
+}
+
+// settle ends the time of hold, with a session or without.
+func (r *Resource) settle(session *stream.Session) {
+	if e := r.early.Load(); e != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if session != nil {
+			for _, b := range e.stanzas {
+				session.TrySend(b) // there is room, or the session is over
+			}
+		}
+		e.stanzas, e.bytes = nil, 0
+	}
+	// In this order, so that the resource is connected all the time.
+	r.session.Store(session)
+	r.early.Store(nil)
+}
+
+// connected reports whether stanzas can be sent to the resource.
+func (r *Resource) connected() bool { return r.session.Load() != nil || r.early.Load() != nil }
+
+// available reports whether the resource is connected and has sent initial
+// presence and no unavailable presence since (RFC 6121 §4.2, §4.5).
+func (r *Resource) available() bool { return r.shown.Load() != nil && r.connected() }
+
+// Addr returns the full JID.
+func (r *Resource) Addr() jid.JID { return r.addr }
+
+// Session returns the session beneath the resource, or nil if there is none now.
+func (r *Resource) Session() *stream.Session { return r.session.Load() }
+
+// Context returns the context of the connection, which ends with it.
+func (r *Resource) Context() context.Context { return r.conn.ctx }
+
+// Priority returns the priority of the presence that the resource last
+// broadcast, and false while it is not available (RFC 6121 §4.7.2.3).
+func (r *Resource) Priority() (int8, bool) {
+	if p := r.shown.Load(); p != nil && r.connected() {
+		return p.priority, true
+	}
+	return 0, false
+}
+
+// Presence implements [stanza.Resource].
+func (r *Resource) Presence() *stream.Element {
+	if p := r.shown.Load(); p != nil && r.connected() {
+		return p.element()
+	}
+	return nil
+}
+
+// Value implements [stanza.Resource].
+func (r *Resource) Value(key any) any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.values[key]
+}
+
+// SetValue implements [stanza.Resource].
+func (r *Resource) SetValue(key, value any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.values == nil {
+		r.values = make(map[any]any)
+	}
+	r.values[key] = value
+}
+
+// Intercept implements [stanza.Resource].
+func (r *Resource) Intercept(f func(t *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error) {
+	if f == nil {
+		r.between.Store(nil)
+		return
+	}
+	r.between.Store(&f)
+}
+
+// TrySend implements [stanza.Resource].
+func (r *Resource) TrySend(st stream.Appender) error { return r.offer(nil, st) }
+
+// End implements [stanza.Resource].
+func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
+	session := r.session.Load()
+	if session == nil {
+		return errGone
+	}
+	return session.CloseError(ctx, reason)
+}
+
+// errGone is the error of sending to an address that nobody is connected at. A
+// handler may return it to whoever asked.
+var errGone = fmt.Errorf("presence: nobody is connected there: %w", stanza.RecipientUnavailable)
+
+// offer queues a stanza for the resource. It does not wait: a client that takes
+// nothing any more must not hold up those who write to it. When its queue is
+// full its session is ended (RFC 6120 §4.9.3.17).
+func (r *Resource) offer(t *stanza.Transit, st stream.Appender) error {
+	if f := r.between.Load(); f != nil {
+		return (*f)(t, st, r.write)
+	}
+	return r.write(st)
+}
+
+// write is offer past what modules have put in between.
+func (r *Resource) write(st stream.Appender) error {
+	session := r.session.Load()
+	if session == nil {
+		if held, err := r.hold(st); held {
+			return err
+		}
+		if session = r.session.Load(); session == nil {
+			return errGone
+		}
+	}
+	err := session.TrySend(st)
+	if errors.Is(err, stream.ErrFull) && r.session.CompareAndSwap(session, nil) {
+		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
+		// The rest of what vacate does is up to the reader of that session, which
+		// ends now: the caller may hold the lock of another account.
+		r.conn.router.requests.abandon(r)
+	}
+	return err
+}

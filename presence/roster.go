@@ -1,0 +1,193 @@
+package presence
+
+import (
+	"context"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// rosterOf returns the roster of an account by contact, from the store the first
+// time. The caller holds the lock of the account. What cannot be read is reported
+// and empty: presence is shown to nobody then.
+func (r *Router) rosterOf(ctx context.Context, a *account) map[jid.JID]roster.Item {
+	if a.loaded {
+		return a.roster
+	}
+	list, err := r.Rosters.Roster(ctx, a.addr)
+	if err != nil {
+		r.report("reading a roster failed", err)
+		return nil
+	}
+	a.loaded = true
+	if len(list.Items) > 0 {
+		a.roster = make(map[jid.JID]roster.Item, len(list.Items))
+		for _, item := range list.Items {
+			a.roster[item.JID] = item
+		}
+	}
+	return a.roster
+}
+
+// put stores an item. The caller holds the lock of the account.
+func (r *Router) put(ctx context.Context, a *account, item roster.Item) (uint64, error) {
+	version, err := r.Rosters.Put(ctx, a.addr, item)
+	if err != nil {
+		return 0, storeError(err)
+	}
+	switch {
+	case !a.loaded:
+	case !item.Noted():
+		delete(a.roster, item.JID)
+	default:
+		if a.roster == nil {
+			a.roster = make(map[jid.JID]roster.Item)
+		}
+		a.roster[item.JID] = item
+	}
+	return version, nil
+}
+
+// push sends a roster push to the interested resources of an account (RFC 6121
+// §2.1.6). The caller holds the lock of the account, so that pushes are in the
+// order of their versions.
+func (r *Router) push(a *account, c roster.Change) {
+	l, err := compose(&stanza.IQ{ID: stanza.NewID(), Type: stanza.SetIQ, Payload: c.Push()})
+	if err != nil {
+		r.report("encoding a roster push failed", err)
+		return
+	}
+	out := &addressed{letter: l}
+	for _, res := range a.connected() {
+		if res.interested.Load() {
+			out.to = res.addr
+			res.offer(nil, out)
+		}
+	}
+}
+
+// registerRoster adds the routes for rosters.
+func (r *Router) registerRoster(m *stanza.Mux) error {
+	name := stream.Name{Space: roster.NS, Local: "query"}
+	for typ, handle := range map[stanza.IQType]func(context.Context, stanza.Sender, *Resource, *stanza.IQ) error{
+		stanza.GetIQ: r.rosterGet, stanza.SetIQ: r.rosterSet,
+	} {
+		err := m.Handle(stanza.IQKind, string(typ), name, stanza.HandlerFunc(
+			func(ctx context.Context, s stanza.Sender, st stanza.Stanza) error {
+				iq, ok := st.(*stanza.IQ)
+				res := r.table.resource(st.Head().From)
+				switch {
+				case !ok || res == nil:
+					return nil
+				case !iq.To.IsZero() && iq.To.Local() == "":
+					return stanza.ServiceUnavailable // the server itself has no roster
+				}
+				return handle(ctx, s, res, iq)
+			}))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rosterGet answers a roster get; from then on the resource is interested (RFC
+// 6121 §2.1.4, §2.2).
+func (r *Router) rosterGet(ctx context.Context, s stanza.Sender, res *Resource, iq *stanza.IQ) error {
+	get, err := roster.ParseGet(res.account.addr, iq)
+	if err != nil {
+		return err
+	}
+	a := res.account
+	// With the lock, so that no push comes between the result and what it is the
+	// result of.
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	result, changes, err := roster.Answer(ctx, r.Rosters, a.addr, get)
+	if err != nil {
+		return storeError(err)
+	}
+	var payload stanza.Payload
+	if result != nil {
+		payload = result
+	}
+	// It does not wait for the client, which would hold up its contacts.
+	if err := res.offer(nil, iq.Result(payload)); err != nil {
+		return ignoreClosed(err)
+	}
+	stanza.Clone(iq) // it is answered
+	res.interested.Store(true)
+	for _, c := range changes {
+		res.offer(nil, &stanza.IQ{ID: stanza.NewID(), To: res.addr, Type: stanza.SetIQ, Payload: c.Push()})
+	}
+	return nil
+}
+
+// rosterSet changes the roster (RFC 6121 §2.3, §2.4, §2.5).
+func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, iq *stanza.IQ) error {
+	a := res.account
+	entry, err := roster.ParseSet(a.addr, iq, r.RosterLimits)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	old := r.item(ctx, a, entry.JID)
+	item, err := entry.Apply(old)
+	if err != nil {
+		a.mu.Unlock()
+		return err
+	}
+	var send []stanza.PresenceType
+	if entry.Remove {
+		var effects roster.Effects
+		if send, effects = old.State.Removal(); effects.Has(roster.SendUnavailable) {
+			r.hide(a, entry.JID)
+		}
+	}
+	version, err := r.put(ctx, a, item)
+	if err != nil {
+		a.mu.Unlock()
+		return err
+	}
+	r.push(a, roster.Change{Version: version, Item: item, Removed: entry.Remove})
+	// §2.3.2: the push first, then the result, in one piece.
+	err = res.offer(nil, iq.Result(nil))
+	stanza.Clone(iq)
+	a.mu.Unlock()
+	for _, typ := range send {
+		// §2.5.2
+		l, bad := compose(&stanza.Presence{From: a.addr, Type: typ})
+		r.report("encoding presence failed", bad)
+		if bad == nil {
+			r.arrive(ctx, a.addr, entry.JID.Bare(), typ, l, nil)
+		}
+	}
+	return ignoreClosed(err)
+}
+
+// Subscribed returns the state of the subscriptions between an account and a
+// contact, seen from the account.
+func (r *Router) Subscribed(ctx context.Context, account, contact jid.JID) (roster.State, error) {
+	a := r.table.use(account.Bare())
+	defer r.table.done(a)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return r.rosterOf(ctx, a)[contact.Bare()].State, nil
+}
+
+// Roster returns the listed items of an account's roster, in no order.
+func (r *Router) Roster(ctx context.Context, account jid.JID) ([]roster.Item, error) {
+	list, err := r.Rosters.Roster(ctx, account.Bare())
+	if err != nil {
+		return nil, err
+	}
+	var items []roster.Item
+	for _, item := range list.Items {
+		if item.Listed() {
+			items = append(items, item)
+		}
+	}
+	return items, nil
+}

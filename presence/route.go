@@ -1,0 +1,471 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/bind"
+)
+
+// work is what the reader of a session needs for the stanza at hand, and uses
+// again for the next one.
+type work struct {
+	transit   stanza.Transit
+	out       rewritten
+	set       [3]stream.AttrSet
+	to        []*Resource
+	delivered []stanza.Resource
+}
+
+// stanza routes one stanza of the client, on the session's reader.
+func (c *Connection) stanza(el *stream.Element) error {
+	res := c.resource
+	if res.session.Load() == nil {
+		// The address is not this client's any more. It has been told why
+		// (RFC 6120 §4.9.1.1), and what it said since is not heard.
+		return nil
+	}
+	if err := res.checkFrom(el); err != nil {
+		return err
+	}
+	if reply, ok := bind.AnswerSession(el); ok {
+		return ignoreClosed(c.session.Send(c.ctx, encoded(reply)))
+	}
+	return ignoreClosed(c.router.handle(c.ctx, res, el))
+}
+
+// checkFrom looks at who the stanza says that it comes from. RFC 6120 §8.1.2.1
+// rule 1: a client may leave out from, or give its own bare or full JID; the
+// server puts the full JID in its place. Anybody else's is an attempt to speak
+// for others.
+func (r *Resource) checkFrom(el *stream.Element) error {
+	value, ok := el.AttrBytes("from")
+	if !ok || string(value) == r.addr.String() {
+		return nil
+	}
+	from, err := el.From()
+	if err != nil || from != r.addr && from != r.addr.Bare() {
+		return &stream.Error{
+			Condition: stream.InvalidFrom,
+			Text:      "the from of a stanza is not the sender",
+			Cause:     err,
+		}
+	}
+	return nil
+}
+
+// ignoreClosed drops the error of writing to our own session when it has
+// ended: the reader finds out by itself.
+func ignoreClosed(err error) error {
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("presence: routing: %w", err)
+}
+
+// handle decides about a stanza of a client and carries the decision out. An
+// error ends the session of the client.
+func (r *Router) handle(ctx context.Context, res *Resource, el *stream.Element) error {
+	w := &res.work
+	t := &w.transit
+	*t = stanza.Transit{From: res.addr, Element: el, Sender: res}
+	err := describe(t)
+	if err == nil {
+		err = r.forward(ctx, res, t)
+	}
+	if err == nil || isReplyOrError(t.Element) { // RFC 6120 §8.2.3 rule 4, §8.3.1 rule 8
+		r.after(ctx, t)
+		return nil
+	}
+	var fatal *fatalError
+	if errors.As(err, &fatal) {
+		return fatal.error
+	}
+	t.Refused = err
+	err = res.reply(ctx, bounced(t, el, err))
+	r.after(ctx, t)
+	return err
+}
+
+// reply sends the client what it asked for: a client that does not read waits for
+// itself.
+func (r *Resource) reply(ctx context.Context, st stream.Appender) error {
+	session := r.session.Load()
+	if session == nil || r.between.Load() != nil {
+		return r.offer(nil, st)
+	}
+	return session.Send(ctx, st)
+}
+
+// fatalError is the error of writing to the client whose stanza is handled.
+type fatalError struct{ error }
+
+func fatal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fatalError{err}
+}
+
+// describe reads what routing depends on. An error is the answer to the sender.
+func describe(t *stanza.Transit) error {
+	el := t.Element
+	t.Kind, t.Type = stanza.KindOf(el.Name()), typeOf(el)
+	var err error
+	if t.To, err = el.To(); err != nil {
+		t.To = jid.JID{}
+		return stanza.JIDMalformed // RFC 6120 §8.3.3.8
+	}
+	switch t.Kind {
+	case stanza.MessageKind:
+		switch stanza.MessageType(t.Type) {
+		case stanza.ChatMessage, stanza.GroupChatMessage, stanza.HeadlineMessage, stanza.ErrorMessage:
+		default:
+			// RFC 6121 §5.2.2: none and unknown ones are normal.
+			t.Type = string(stanza.NormalMessage)
+		}
+	case stanza.PresenceKind:
+		switch stanza.PresenceType(t.Type) {
+		case stanza.AvailablePresence, stanza.UnavailablePresence, stanza.ErrorPresence, stanza.ProbePresence,
+			stanza.SubscribePresence, stanza.SubscribedPresence, stanza.UnsubscribePresence, stanza.UnsubscribedPresence:
+		default:
+			return stanza.BadRequest // RFC 6121 §4.7.1
+		}
+	case stanza.IQKind:
+		return checkIQ(t.Type, el)
+	}
+	return nil
+}
+
+// typeOf returns the type attribute, without an allocation for those there are.
+func typeOf(el *stream.Element) string {
+	v, _ := el.AttrBytes("type")
+	switch string(v) {
+	case "":
+		return ""
+	case "chat":
+		return "chat"
+	case "get":
+		return "get"
+	case "set":
+		return "set"
+	case "result":
+		return "result"
+	case "unavailable":
+		return "unavailable"
+	}
+	return string(v)
+}
+
+// checkIQ holds a request against the rules of RFC 6120 §8.2.3.
+func checkIQ(typ string, el *stream.Element) error {
+	if _, ok := el.AttrBytes("id"); !ok {
+		return stanza.BadRequest
+	}
+	switch typ {
+	case "get", "set":
+		children := 0
+		for range el.Children() {
+			children++
+		}
+		if children != 1 {
+			return stanza.BadRequest
+		}
+	case "result", "error":
+	default:
+		return stanza.BadRequest
+	}
+	return nil
+}
+
+// forward finds out what becomes of a stanza and does it. The error is for the
+// sender.
+func (r *Router) forward(ctx context.Context, res *Resource, t *stanza.Transit) error {
+	to, redirected := t.To, false
+	if t.To.IsZero() && t.Kind != stanza.PresenceKind {
+		// RFC 6120 §10.3.1, §10.3.3: as if addressed to the sender's account.
+		t.To = t.From.Bare()
+	}
+	for _, m := range r.hooks.before {
+		v := m.BeforeRoute(ctx, t)
+		if v.Action == stanza.ActionRedirect {
+			t.To, redirected = v.To, true
+			break
+		}
+		if done, err := r.obey(t, v); done {
+			return err
+		}
+	}
+	if t.Kind == stanza.PresenceKind && t.To.IsZero() {
+		r.announce(ctx, res, t)
+		return nil
+	}
+	if done, err := r.gate(t.From, t.To, t); done {
+		return err
+	}
+	var a *account
+	q := Question{Kind: t.Kind, Type: t.Type}
+	if err := r.ask(ctx, &q, &a, t); err != nil {
+		return err
+	}
+	switch ans := Decide(q); ans.Action {
+	case Drop:
+		return nil
+	case Refuse:
+		return ans.Condition
+	case Serve:
+		return r.serve(ctx, res, t, &r.mux)
+	case ServePublic:
+		return r.serve(ctx, res, t, &r.public)
+	case Subscription:
+		return r.subscription(ctx, res, t)
+	case Probe:
+		r.probed(ctx, res, t)
+		return nil
+	default:
+		out := res.passOn(t, to, redirected)
+		if t.Kind == stanza.PresenceKind {
+			return r.direct(res, t, r.recipients(res, a, ans.Action, t), out)
+		}
+		return r.deliver(ctx, res, a, q, ans, t, out)
+	}
+}
+
+// obey carries out the verdict of a module, and reports whether the stanza goes
+// no further.
+func (r *Router) obey(t *stanza.Transit, v stanza.Verdict) (done bool, err error) {
+	switch v.Action {
+	case stanza.ActionPass:
+		return false, nil
+	case stanza.ActionBounce:
+		if v.Err != nil {
+			return true, v.Err
+		}
+	}
+	if t.Kind == stanza.IQKind {
+		return true, stanza.ServiceUnavailable // RFC 6120 §8.2.3 rule 3
+	}
+	return true, nil
+}
+
+// gate asks the modules that keep addresses apart.
+func (r *Router) gate(from, to jid.JID, t *stanza.Transit) (done bool, err error) {
+	for _, g := range r.hooks.gates {
+		if done, err := r.obey(t, g.Gate(from, to, t.Kind, t.Type)); done {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// barred reports whether presence must not get from one address to another.
+func (r *Router) barred(from, to jid.JID, typ stanza.PresenceType) bool {
+	for _, g := range r.hooks.gates {
+		if g.Gate(from, to, stanza.PresenceKind, string(typ)).Action != stanza.ActionPass {
+			return true
+		}
+	}
+	return false
+}
+
+// ask finds out what Decide has to know about the addressee.
+func (r *Router) ask(ctx context.Context, q *Question, a **account, t *stanza.Transit) error {
+	to := t.To
+	switch {
+	case !r.hosted(to.DomainJID()):
+		q.To = Elsewhere
+		return nil
+	case to.Local() == "":
+		q.To = Service
+		return nil
+	}
+	bare := to.Bare()
+	q.Own = bare == t.From.Bare()
+	*a = r.table.find(bare)
+	switch {
+	case !to.IsFull():
+		q.To = Account
+	case *a != nil && (*a).present(to):
+		q.To = Connected
+		if q.Kind == stanza.IQKind && !q.Own {
+			// Own is enough, and asking takes the lock of the account.
+			if q.Seen = isReplyOrError(t.Element); !q.Seen {
+				var err error
+				q.Seen, err = r.shares(ctx, *a, to, t.From)
+				return err
+			}
+		}
+		return nil
+	default:
+		q.To = Absent
+	}
+	return r.standing(ctx, q, *a, bare)
+}
+
+// standing fills in what is known of an account.
+func (r *Router) standing(ctx context.Context, q *Question, a *account, bare jid.JID) error {
+	q.Standing = Unavailable
+	if a != nil && len(a.connected()) > 0 {
+		q.Standing = a.standing()
+		return nil
+	}
+	exists, err := r.Exists(ctx, bare)
+	if err != nil {
+		r.report("looking for an account failed", err)
+		return stanza.InternalServerError
+	}
+	if !exists {
+		q.Standing = Unknown
+	}
+	return nil
+}
+
+// present reports whether a full JID is connected.
+func (a *account) present(addr jid.JID) bool {
+	r := a.find(addr)
+	return r != nil && r.connected()
+}
+
+// recipients returns the resources that an action names. The slice is valid until
+// the next stanza of res.
+func (r *Router) recipients(res *Resource, a *account, action Action, t *stanza.Transit) []*Resource {
+	out := res.work.to[:0]
+	if a == nil {
+		return out
+	}
+	best := int8(-1)
+	for _, to := range a.connected() {
+		p := to.shown.Load()
+		switch {
+		case !to.connected():
+		case action == DeliverOne:
+			if to.addr == t.To {
+				out = append(out, to)
+			}
+		case p == nil:
+		case action == DeliverAvailable, action == DeliverReachable && p.reachable():
+			out = append(out, to)
+		case action == DeliverBest && p.reachable() && p.priority >= best:
+			// RFC 6121 §8.5.2.1.1: the most available, all of them if they are
+			// equally so.
+			if p.priority > best {
+				best, out = p.priority, out[:0]
+			}
+			out = append(out, to)
+		}
+	}
+	res.work.to = out
+	return out
+}
+
+// passOn returns the stanza as others get to see it. It is valid until the next
+// stanza of r.
+func (r *Resource) passOn(t *stanza.Transit, asked jid.JID, redirected bool) *rewritten {
+	w := &r.work
+	set := append(w.set[:0], stream.AttrSet{Name: nameFrom, Value: r.addr.String()})
+	if asked.IsZero() || redirected {
+		// RFC 6120 §10.3.1: it is for the account.
+		set = append(set, stream.AttrSet{Name: nameTo, Value: t.To.String()})
+	}
+	if lang := r.lang(t.Element); lang != "" {
+		set = append(set, stream.AttrSet{Name: nameLang, Value: lang})
+	}
+	w.out = rewritten{t.Element, set}
+	return &w.out
+}
+
+// lang returns the language of the stream if the stanza has none of its own,
+// because it is lost with the stream (RFC 6120 §4.7.4).
+func (r *Resource) lang(el *stream.Element) string {
+	session := r.session.Load()
+	if session == nil {
+		return ""
+	}
+	lang := session.Header().Lang
+	if lang == "" {
+		return ""
+	}
+	if _, ok := el.AttrNS(nameLang); ok {
+		return ""
+	}
+	return lang
+}
+
+// deliver hands a message or IQ to those that are to have it. If none of them
+// takes it, they are gone by now, and it is what it would have been without
+// them.
+func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Question, ans Answer, t *stanza.Transit, out *rewritten) error {
+	if ans.Action == Keep {
+		return r.keep(ctx, res, a, q, t, out)
+	}
+	to := r.recipients(res, a, ans.Action, t)
+	if t.Kind == stanza.MessageKind && t.Type != string(stanza.ErrorMessage) {
+		t.Delivered = res.work.delivered[:0]
+		for _, one := range to {
+			t.Delivered = append(t.Delivered, one)
+		}
+		res.work.delivered = t.Delivered
+		for _, m := range r.hooks.deliver {
+			m.BeforeDeliver(ctx, t)
+		}
+		out.el = t.Element
+	}
+	taken := 0
+	for _, one := range to {
+		var err error
+		if one == res && one.between.Load() == nil {
+			if err = res.reply(ctx, out); err != nil {
+				return fatal(err)
+			}
+		} else {
+			err = one.offer(t, out)
+		}
+		if err == nil {
+			if t.Delivered != nil {
+				t.Delivered[taken] = one
+			}
+			taken++
+		}
+	}
+	t.Delivered = t.Delivered[:min(taken, len(t.Delivered))]
+	switch {
+	case taken > 0 || t.Type == string(stanza.HeadlineMessage) && ans.Action != DeliverOne:
+		return nil
+	case t.Kind == stanza.IQKind:
+		return q.refuse(stanza.ServiceUnavailable).err()
+	}
+	if q.To == Connected {
+		q.To = Absent
+		if err := r.standing(ctx, &q, a, t.To.Bare()); err != nil {
+			return err
+		}
+	}
+	if q.Standing > Negative {
+		q.Standing = Unavailable // they are gone, or as good as gone
+	}
+	ans = Decide(q)
+	if ans.Action == Keep {
+		return r.keep(ctx, res, a, q, t, out)
+	}
+	return ans.err()
+}
+
+// err is the answer as an error for the sender.
+func (a Answer) err() error {
+	if a.Action == Refuse {
+		return a.Condition
+	}
+	return nil
+}
+
+// after tells modules what became of a stanza.
+func (r *Router) after(ctx context.Context, t *stanza.Transit) {
+	for _, m := range r.hooks.after {
+		m.AfterRoute(ctx, t)
+	}
+}
