@@ -2,16 +2,20 @@ package xmpp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/sasl"
 )
 
 // Accounts is who may log in to a [Server], and how they prove who they are.
 // Implement it over your own user table; [MemoryAccounts] is one for tests and
-// small servers. Implementations are safe for concurrent use.
+// small servers. Implementations are safe for concurrent use. One that knows a
+// faster way than Keys to tell whether there is an account has the method of
+// presence.Accounts too.
 //
 // To those who guess, an account that does not exist looks like one with a wrong
 // password. For that to hold, all accounts have the same iteration count: that
@@ -28,6 +32,26 @@ type Accounts interface {
 	// Hashes lists the hash functions that accounts have keys for. Mechanisms
 	// that need others are not offered.
 	Hashes() []sasl.Hash
+}
+
+// existing tells the router which accounts there are: with a method
+// Exists(ctx, account) (bool, error), if Accounts has one, and else by looking for
+// keys.
+type existing struct{ Accounts }
+
+func (e existing) Exists(ctx context.Context, account jid.JID) (bool, error) {
+	if a, ok := e.Accounts.(presence.Accounts); ok {
+		return a.Exists(ctx, account)
+	}
+	for _, hash := range e.Hashes() {
+		switch _, err := e.Keys(ctx, account, hash); {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, sasl.ErrUnknownUser):
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // MemoryAccounts keeps accounts in memory: derived keys for SHA-1 and SHA-256,
@@ -56,6 +80,18 @@ func (a *MemoryAccounts) Set(ctx context.Context, account jid.JID, password stri
 // has are not affected.
 func (a *MemoryAccounts) Delete(account jid.JID) bool {
 	return a.keys().Delete(account.Bare().String())
+}
+
+// Exists implements presence.Accounts.
+func (a *MemoryAccounts) Exists(ctx context.Context, account jid.JID) (bool, error) {
+	switch _, _, err := a.keys().Keys(ctx, account.Bare().String(), sasl.SHA1); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, sasl.ErrUnknownUser):
+		return false, nil
+	default:
+		return false, err
+	}
 }
 
 // Keys implements [Accounts].

@@ -58,6 +58,14 @@ type peer struct {
 // not get into each other's way.
 var derived sasl.MemoryKeyCache
 
+// share sends directed presence, after which the other one may send requests to
+// the full JID (RFC 6121 §8.5.3.1).
+func share(from, to *peer) {
+	from.t.Helper()
+	from.say(`<presence to='` + to.LocalAddr().String() + `'/>`)
+	to.hears("presence - " + from.LocalAddr().String() + "→" + to.LocalAddr().String() + " -")
+}
+
 // join creates an account if there is none, connects it and binds a resource.
 func join(t testing.TB, s *xmpptest.Server, localpart, resource string) *peer {
 	t.Helper()

@@ -226,7 +226,7 @@ func (c *serverConn) throttle() stream.Admit {
 		if err != nil || stanza.KindOf(el.Name()) == 0 {
 			return wait, err
 		}
-		more, err := r.Stanza(c.resource.addr, el)
+		more, err := r.Stanza(c.addr(), el)
 		return max(wait, more), err
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -170,7 +171,7 @@ func TestThrottleOfOtherElements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string
 		once := stream.Rate{PerSecond: 1, Burst: 1}
-		c := &serverConn{resource: &resource{}, server: &Server{Rates: Rates{Stanzas: once, Stanza: func(_ jid.JID, el *stream.Element) (time.Duration, error) {
+		c := &serverConn{place: new(presence.Router).Connect(t.Context()), server: &Server{Rates: Rates{Stanzas: once, Stanza: func(_ jid.JID, el *stream.Element) (time.Duration, error) {
 			asked = append(asked, el.Name().Local)
 			return time.Minute, nil
 		}}}}

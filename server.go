@@ -6,24 +6,25 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/presence"
+	"stanzakit.dev/xmpp/roster"
 	"stanzakit.dev/xmpp/sasl"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
-	"stanzakit.dev/xmpp/stream/bind"
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
 // Server accepts streams from clients, authenticates them, binds resources and
-// routes stanzas between the sessions that it has (RFC 6120 §10). It is wiring:
-// a program that wants other parts puts them together itself from
-// stream.Accept and the features.
+// routes stanzas between them, with rosters, presence and messages that wait for
+// who is away (RFC 6120, RFC 6121). It is wiring: a program that wants other parts
+// puts them together itself, from stream.Accept, the features and
+// presence.Router.
 //
 // Set the fields before the first call of Serve or ServeConn and leave them
 // alone afterwards. Domains, Accounts and, unless InsecureAllowPlaintext is set,
@@ -47,8 +48,22 @@ type Server struct {
 	// or none if it is a loopback address: who comes from there may be a proxy.
 	Auth *auth.ServerOptions
 
+	// Modules extend the server, in this order: service discovery, an archive,
+	// carbons, rules of the program's own. The packages below stanza have them; an
+	// account that wants nothing but rosters, presence and messages needs none.
+	Modules []stanza.Module
+
+	// Rosters, Offline and LastSeen keep what belongs to accounts. Nil means a
+	// store in memory, which is lost with the program.
+	Rosters  roster.Store
+	Offline  presence.OfflineStore
+	LastSeen presence.LastSeenStore
+	// NoOffline returns messages that nobody can take to their senders, instead of
+	// keeping them in Offline.
+	NoOffline bool
+
 	// Handler gets stanzas that are addressed to the server itself or to the
-	// sender's own account. A [stanza.Mux] is a good one. Nil answers requests
+	// sender's own account and that no module has a route for. A [stanza.Mux] is a good one. Nil answers requests
 	// and messages with service-unavailable. It runs on the reader of the session
 	// that the stanza came from: while it runs that client, and only that one,
 	// waits. Its context ends with that session.
@@ -95,13 +110,12 @@ type Server struct {
 	// the same if TLS is set.
 	InsecureAllowPlaintext bool
 
-	setup     sync.Once
-	setupErr  error
-	features  []stream.Feature
-	resources resources
-	requests  requests
-	admitter  admitter
-	refusals  refusals
+	setup    sync.Once
+	setupErr error
+	features []stream.Feature
+	router   presence.Router
+	admitter admitter
+	refusals refusals
 
 	mu        sync.Mutex
 	closing   bool
@@ -112,16 +126,13 @@ type Server struct {
 
 // ConflictPolicy is one of the three ways to settle a conflict of resources
 // (RFC 6120 §7.7.2.2).
-type ConflictPolicy uint8
+type ConflictPolicy = presence.ConflictPolicy
 
+// The policies; see package presence.
 const (
-	// ReplaceOld ends the older session with a conflict error: it is most
-	// likely a ghost of the same client, whose connection broke unnoticed.
-	ReplaceOld ConflictPolicy = iota
-	// AssignNew gives the newer session a resource made up by the server.
-	AssignNew
-	// RefuseNew answers the newer client with a conflict error.
-	RefuseNew
+	ReplaceOld = presence.ReplaceOld
+	AssignNew  = presence.AssignNew
+	RefuseNew  = presence.RefuseNew
 )
 
 // ErrServer is wrapped by errors about a Server whose fields cannot be used.
@@ -174,12 +185,32 @@ func (s *Server) init() error {
 		s.features = append(s.features,
 			auth.SASL2Server(&a), // preferred by clients that have it
 			auth.Server(&a),
-			bind.Server(&bind.ServerOptions{Bind: s.bind, OfferSession: true}),
 		)
-		s.resources.perAccount = orDefault(s.MaxResources, 64)
-		s.requests.limit = 1024
+		if err := s.route(); err != nil {
+			s.setupErr = fmt.Errorf("%w: %w", ErrServer, err)
+			return
+		}
+		s.features = append(s.features, s.router.Features()...)
 	})
 	return s.setupErr
+}
+
+// route sets the router up.
+func (s *Server) route() error {
+	s.router = presence.Router{
+		Hosted:        s.Domains,
+		Accounts:      existing{s.Accounts},
+		Rosters:       s.Rosters,
+		Offline:       s.Offline,
+		NoOffline:     s.NoOffline,
+		LastSeenStore: s.LastSeen,
+		Modules:       s.Modules,
+		Handler:       s.Handler,
+		Conflict:      s.Conflict,
+		MaxResources:  s.MaxResources,
+		Report:        s.logFailure,
+	}
+	return s.router.Init()
 }
 
 // checkParts checks what is configured in other packages' terms.
@@ -398,7 +429,7 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 		return nil, fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
 	}
 	c := &serverConn{server: s, raw: nc, since: time.Now(), done: make(chan struct{})}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
+	c.place = s.router.Connect(context.WithValue(ctx, connKey{}, c))
 	if s.conns == nil {
 		s.conns = make(map[*serverConn]struct{})
 	}
@@ -409,8 +440,7 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 
 // leave is the end of a connection.
 func (s *Server) leave(c *serverConn) {
-	c.cancel(net.ErrClosed)
-	c.evicting.Wait()
+	c.place.Leave()
 	s.mu.Lock()
 	delete(s.conns, c)
 	if len(s.conns) == 0 && s.crowd > 256 {
@@ -421,6 +451,3 @@ func (s *Server) leave(c *serverConn) {
 	s.mu.Unlock()
 	close(c.done)
 }
-
-// hosted reports whether the server serves a domain.
-func (s *Server) hosted(domain jid.JID) bool { return slices.Contains(s.Domains, domain) }

@@ -26,15 +26,19 @@ func TestServerRoutesMessagesPresenceAndIQ(t *testing.T) {
 		require.Contains(t, string(m.Raw()), `<body>hello &amp; goodbye</body><x xmlns='urn:x'/>`, "the contents pass unchanged")
 
 		romeo.say(`<message to='juliet@xmpp.test' id='m2'/>`)
-		romeo.hears("message error juliet@xmpp.test→romeo@xmpp.test/orchard m2 service-unavailable")
+		romeo.quiet() // it waits
 		juliet.say(`<presence/>`)
 		juliet.hears("presence - juliet@xmpp.test/balcony→juliet@xmpp.test -")
+		juliet.quiet() // without a body or anything else there was nothing to keep
 		romeo.say(`<message to='juliet@xmpp.test' id='m3'/>`)
 		juliet.hears("message - romeo@xmpp.test/orchard→juliet@xmpp.test m3")
 
 		romeo.say(`<presence to='juliet@xmpp.test/balcony' type='unavailable'/>`)
 		juliet.hears("presence unavailable romeo@xmpp.test/orchard→juliet@xmpp.test/balcony -")
 
+		romeo.say(`<iq to='juliet@xmpp.test/balcony' type='get' id='q0'><query xmlns='urn:q'/></iq>`)
+		romeo.hears("iq error juliet@xmpp.test/balcony→romeo@xmpp.test/orchard q0 service-unavailable")
+		share(juliet, romeo)
 		romeo.say(`<iq to='juliet@xmpp.test/balcony' type='get' id='q1'><query xmlns='urn:q'/></iq>`)
 		juliet.hears("iq get romeo@xmpp.test/orchard→juliet@xmpp.test/balcony q1")
 		juliet.say(`<iq to='romeo@xmpp.test/orchard' type='result' id='q1'/>`)
@@ -58,7 +62,7 @@ func TestPresenceOfAnAccountsResources(t *testing.T) {
 
 		// The resource that leaves without a word (RFC 6121 §4.5.2).
 		chamber.Abort(stream.ErrTruncated)
-		balcony.hears("presence unavailable juliet@xmpp.test/chamber→juliet@xmpp.test/balcony -")
+		balcony.hears("presence unavailable juliet@xmpp.test/chamber→juliet@xmpp.test -")
 
 		// And one that says so, which is said once.
 		balcony.say(`<presence type='unavailable'><status>bye</status></presence>`)
@@ -76,6 +80,10 @@ func TestPresencePriorityDecides(t *testing.T) {
 		romeo := join(t, s, "romeo", "orchard")
 		high, low := join(t, s, "juliet", "high"), join(t, s, "juliet", "low")
 		low.say(`<presence><priority>3</priority></presence>`)
+		low.hear()
+		high.say(`<presence/>`)
+		high.hears("presence - juliet@xmpp.test/high→juliet@xmpp.test -")
+		high.hears("presence - juliet@xmpp.test/low→juliet@xmpp.test -") // what was there before it
 		low.hear()
 		for priority, toHigh := range map[string]bool{
 			"<priority>7</priority>": true, "<priority> 127\n</priority>": true, "": false, "<priority>-128</priority>": false,
@@ -107,6 +115,7 @@ func adversarialR09(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := memoryServer(t, nil)
 			romeo, juliet := join(t, s, "romeo", "orchard"), join(t, s, "juliet", "balcony")
+			share(juliet, romeo)
 			for i, from := range []string{"", ` from='romeo@xmpp.test'`, ` from='romeo@xmpp.test/orchard'`, ` from='ROMEO@XMPP.test/orchard'`} {
 				for _, kind := range []string{"message", "presence", "iq type='get'"} {
 					id := fmt.Sprintf("%d", i)
@@ -129,6 +138,7 @@ func adversarialR09(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s := memoryServer(t, nil)
 					romeo, juliet := join(t, s, "romeo", "orchard"), join(t, s, "juliet", "balcony")
+					share(juliet, romeo)
 					name, _, _ := strings.Cut(kind, " ")
 					// The second must not arrive either.
 					for _, payload := range []string{"<x xmlns='urn:x'/>", "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"} {
@@ -314,6 +324,7 @@ func TestOrderRFC6120Section10_1(t *testing.T) {
 		romeo, juliet := join(t, s, "romeo", "orchard"), join(t, s, "juliet", "balcony")
 		juliet.say(`<presence/>`)
 		juliet.hear()
+		share(juliet, romeo)
 		for i := range 300 {
 			to := []string{"juliet@xmpp.test", "juliet@xmpp.test/balcony"}[i%2]
 			switch i % 3 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -17,7 +18,7 @@ import (
 // It is safe for concurrent use.
 type ClientSession struct {
 	conn     *serverConn
-	resource *resource
+	resource *presence.Resource
 	session  *stream.Session
 }
 
@@ -26,20 +27,21 @@ type ClientSession struct {
 // negotiating are not among them.
 func (s *Server) Sessions(account jid.JID) []*ClientSession {
 	var out []*ClientSession
-	for _, r := range s.resources.all(account) {
+	for _, r := range s.router.Connected(account) {
 		// One that has ended is still there until its reader has cleaned up.
-		if session := r.session.Load(); session != nil && session.Err() == nil {
-			out = append(out, &ClientSession{r.conn, r, session})
+		conn, ok := r.Context().Value(connKey{}).(*serverConn)
+		if session := r.Session(); ok && session != nil && session.Err() == nil {
+			out = append(out, &ClientSession{conn, r, session})
 		}
 	}
 	slices.SortFunc(out, func(a, b *ClientSession) int {
-		return cmp.Or(strings.Compare(a.resource.addr.String(), b.resource.addr.String()), a.Since().Compare(b.Since()))
+		return cmp.Or(strings.Compare(a.Addr().String(), b.Addr().String()), a.Since().Compare(b.Since()))
 	})
 	return out
 }
 
 // Addr returns the full JID of the client.
-func (c *ClientSession) Addr() jid.JID { return c.resource.addr }
+func (c *ClientSession) Addr() jid.JID { return c.resource.Addr() }
 
 // Since returns when the connection was made.
 func (c *ClientSession) Since() time.Time { return c.conn.since }

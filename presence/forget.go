@@ -45,4 +45,3 @@ func (r *Router) Forget(ctx context.Context, account jid.JID) error {
 	}
 	return errors.Join(errs...)
 }
-

@@ -24,8 +24,8 @@ type account struct {
 	// its resources are told of its roster. It is never held while something
 	// waits for a client, though it may be while a store is asked.
 	mu     sync.Mutex
-	loaded bool                       // the roster was read
-	roster map[jid.JID]roster.Item    // guarded by mu; nil when empty
+	loaded bool                    // the roster was read
+	roster map[jid.JID]roster.Item // guarded by mu; nil when empty
 
 	// storing is held to store an offline message, and to find that there are
 	// none: a message cannot be stored behind the back of who looks. Nobody waits

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -75,7 +76,7 @@ type Client struct {
 
 	versioned, preApproval atomic.Bool
 
-	syncing chan struct{} // held by the one Sync that runs
+	syncing chan struct{} // held by the one Sync that reads the cache or asks
 	loaded  bool          // the cache was read; belongs to who holds syncing
 
 	mu         sync.Mutex
@@ -134,7 +135,7 @@ func (c *Client) push(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error
 		return nil, err
 	}
 	c.mu.Lock()
-	if len(c.events) >= maxEvents {
+	if c.core.phase == current && len(c.events) >= maxEvents {
 		c.core.failed() // the list is no longer that of the server
 		c.mu.Unlock()
 		return nil, stanza.ResourceConstraint
@@ -143,19 +144,10 @@ func (c *Client) push(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error
 	c.changed(events)
 	c.mu.Unlock()
 	c.deliver(ctx)
-	if err != nil {
-		return nil, pushError(err)
+	if errors.Is(err, ErrFull) {
+		return nil, stanza.ResourceConstraint
 	}
-	return nil, nil // §2.1.6: an empty result
-}
-
-// pushError returns what the server is told about a push that was not taken.
-func pushError(err error) error {
-	var wire *stanza.Error
-	if asError(err, &wire) {
-		return err
-	}
-	return stanza.ResourceConstraint
+	return nil, err // nil: an empty result (§2.1.6)
 }
 
 // changed queues what is to be told and saved. The caller holds mu.
@@ -177,32 +169,49 @@ func (c *Client) changed(events []Event) {
 // [*stanza.Error] with [stanza.BadRequest] for a reply that makes no sense.
 // Concurrent calls wait for each other.
 func (c *Client) Sync(ctx context.Context, d Doer) error {
+	for _, step := range []func() error{
+		func() error { c.load(ctx); return nil },
+		func() error { return c.fetch(ctx, d) },
+	} {
+		err := c.alone(ctx, step)
+		c.deliver(ctx) // nothing is held here, so that OnChange may call Sync
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone runs one step of a Sync at a time.
+func (c *Client) alone(ctx context.Context, step func() error) error {
 	select {
 	case c.syncing <- struct{}{}:
 		defer func() { <-c.syncing }()
+		return step()
 	case <-ctx.Done():
 		return fmt.Errorf("roster: %w", context.Cause(ctx))
 	}
-	c.load(ctx)
+}
 
+// fetch asks for the roster and takes the result.
+func (c *Client) fetch(ctx context.Context, d Doer) error {
 	c.mu.Lock()
 	get := c.core.begin(c.versioned.Load())
 	c.mu.Unlock()
 	result, err := Get(ctx, d, get)
 
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
 		c.core.failed()
-	} else {
-		var events []Event
-		if events, err = c.core.result(result); err != nil {
-			err = fmt.Errorf("roster: %w", err)
-		}
-		c.changed(events)
+		return err
 	}
-	c.mu.Unlock()
-	c.deliver(ctx)
-	return err
+	events, err := c.core.result(result)
+	c.changed(events)
+	if err != nil {
+		return fmt.Errorf("roster: %w", err)
+	}
+	return nil
 }
 
 // load reads the cache, once.
@@ -223,9 +232,8 @@ func (c *Client) load(ctx context.Context) {
 		return
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.events = append(c.events, c.core.restore(s)...)
-	c.mu.Unlock()
-	c.deliver(ctx)
 }
 
 // check tells whether a cached roster can be one.

@@ -2,7 +2,6 @@ package roster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"stanzakit.dev/xmpp/jid"
@@ -82,6 +81,3 @@ func (s set) AppendXML(dst []byte) ([]byte, error) {
 	w.End()
 	return w.Bytes()
 }
-
-// asError is errors.As for a stanza error.
-func asError(err error, target **stanza.Error) bool { return errors.As(err, target) }

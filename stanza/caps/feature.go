@@ -8,8 +8,8 @@ import (
 
 // Feature returns the stream feature by which a client notes what its server
 // announces (XEP-0115 §6.3); [Tracker.Info] then answers for the domain of the
-// server. It negotiates nothing and never fails. It comes before the binding of a
-// resource in the list of features, because that ends the negotiation.
+// server. It negotiates nothing and never fails; its place in the list of features does
+// not matter.
 //
 // An announcement counts only with a 'from' in the header of the stream, which
 // is the address to ask.

@@ -45,9 +45,13 @@ type network struct {
 	t      testing.TB
 	mu     sync.Mutex
 	after  map[jid.JID]time.Duration
-	answer map[jid.JID]string // what is in the iq
-	asked  []string           // address and node
+	answer answers
+	lim    *stream.Limits // of what is parsed; nil means the default ones
+	asked  []string       // address and node
 }
+
+// answers are what is in the iq that somebody answers with.
+type answers map[jid.JID]string
 
 func (n *network) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error) {
 	b, err := iq.Payload.AppendXML(nil)
@@ -66,13 +70,15 @@ func (n *network) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error) {
 	if answer == "" {
 		return nil, &stanza.Error{Condition: stanza.ServiceUnavailable, Received: true}
 	}
-	return &stanza.IQ{Type: stanza.ResultIQ, ID: "1", From: iq.To, Payload: parse(n.t, answer)}, nil
+	el, err := stream.ParseElement([]byte(answer), n.lim)
+	require.NoError(n.t, err)
+	return &stanza.IQ{Type: stanza.ResultIQ, ID: "1", From: iq.To, Payload: el}, nil
 }
 
 // XEP-0115 §1.2: one is asked, and is the answer for all who announce the same.
 func TestTracker(t *testing.T) {
 	tr := new(caps.Tracker)
-	n := &network{t: t, answer: map[jid.JID]string{romeo: exodus}}
+	n := &network{t: t, answer: answers{romeo: exodus}}
 	_, err := tr.Info(t.Context(), n, romeo)
 	require.ErrorIs(t, err, caps.ErrNone)
 
@@ -126,7 +132,7 @@ func TestUnverifiable(t *testing.T) {
 			mem := new(caps.MemoryCache)
 			tr := &caps.Tracker{Cache: mem}
 			answer := "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/><feature var='urn:a'/></query>"
-			n := &network{t: t, answer: map[jid.JID]string{romeo: answer, nurse: answer}}
+			n := &network{t: t, answer: answers{romeo: answer, nurse: answer}}
 			for _, who := range []jid.JID{romeo, nurse, romeo, nurse} {
 				tr.Note(presence(t, who, stanza.AvailablePresence, tt.c))
 				info, err := tr.Info(t.Context(), n, who)
@@ -154,7 +160,7 @@ func TestRefused(t *testing.T) {
 	n := &network{t: t}
 	_, err := tr.Info(t.Context(), n, romeo)
 	require.ErrorIs(t, err, stanza.ServiceUnavailable)
-	n.answer = map[jid.JID]string{romeo: exodus}
+	n.answer = answers{romeo: exodus}
 	_, err = tr.Info(t.Context(), n, romeo)
 	require.NoError(t, err)
 	require.Len(t, n.asked, 2)
@@ -164,7 +170,7 @@ func TestRefused(t *testing.T) {
 func TestSingleFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := new(caps.Tracker)
-		n := &network{t: t, answer: map[jid.JID]string{romeo: exodus, nurse: exodus}, after: map[jid.JID]time.Duration{romeo: time.Second, nurse: time.Second}}
+		n := &network{t: t, answer: answers{romeo: exodus, nurse: exodus}, after: map[jid.JID]time.Duration{romeo: time.Second, nurse: time.Second}}
 		tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
 		tr.Note(presence(t, nurse, stanza.AvailablePresence, exodusC))
 		var errs [20]error
@@ -197,7 +203,7 @@ func TestSomebodyElse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := new(caps.Tracker)
-				n := &network{t: t, answer: map[jid.JID]string{benvolio: tt.answer, romeo: exodus}, after: map[jid.JID]time.Duration{benvolio: tt.after}}
+				n := &network{t: t, answer: answers{benvolio: tt.answer, romeo: exodus}, after: map[jid.JID]time.Duration{benvolio: tt.after}}
 				tr.Note(presence(t, benvolio, stanza.AvailablePresence, exodusC))
 				tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
 				// The first two ask about the same entity, one after the other.
@@ -237,7 +243,7 @@ func TestSomebodyElse(t *testing.T) {
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := new(caps.Tracker)
-		n := &network{t: t, answer: map[jid.JID]string{romeo: exodus}, after: map[jid.JID]time.Duration{romeo: 3 * time.Second}}
+		n := &network{t: t, answer: answers{romeo: exodus}, after: map[jid.JID]time.Duration{romeo: 3 * time.Second}}
 		tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
 		first, cancel := context.WithCancel(t.Context())
 		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
@@ -263,7 +269,7 @@ func TestPanic(t *testing.T) {
 	tr := new(caps.Tracker)
 	tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
 	require.Panics(t, func() { _, _ = tr.Info(t.Context(), panics{}, romeo) })
-	n := &network{t: t, answer: map[jid.JID]string{romeo: exodus}}
+	n := &network{t: t, answer: answers{romeo: exodus}}
 	_, err := tr.Info(t.Context(), n, romeo)
 	require.NoError(t, err)
 }
@@ -308,7 +314,7 @@ func TestBounds(t *testing.T) {
 		large += fmt.Sprintf("<feature var='urn:x:%060d'/>", i)
 	}
 	large += "</query>"
-	n := &network{t: t, answer: map[jid.JID]string{romeo: large}}
+	n := &network{t: t, answer: answers{romeo: large}}
 	tr.Note(presence(t, romeo, stanza.AvailablePresence, "<c xmlns='http://jabber.org/protocol/caps' node='n' ver='v'/>"))
 	for range 2 {
 		info, err := tr.Info(t.Context(), n, romeo)

@@ -68,10 +68,10 @@ func TestExample(t *testing.T) {
 // what an extension carries stays.
 func TestAppendNamespace(t *testing.T) {
 	for in, want := range map[string]string{
-		`<message xmlns='jabber:client' id='1'><body>x</body></message>`:                                              `<message xmlns='jabber:client' id='1'><body>x</body></message>`,
-		`<message xmlns='jabber:server' id='1'><body>x</body></message>`:                                              `<message xmlns='jabber:client' id='1'><body>x</body></message>`,
-		`<s:message xmlns:s='jabber:server' id='1'><s:body>x</s:body></s:message>`:                                    `<message id='1' xmlns='jabber:client'><body>x</body></message>`,
-		`<iq xmlns='jabber:component:accept' type='get' id='1'><q xmlns='urn:q'><iq xmlns='jabber:server'/></q></iq>`: `<iq xmlns='jabber:client' type='get' id='1'><q xmlns='urn:q'><iq xmlns='jabber:server'/></q></iq>`,
+		`<message xmlns='jabber:client' id='1'><body>x</body></message>`:                                                  `<message xmlns='jabber:client' id='1'><body>x</body></message>`,
+		`<message xmlns='jabber:server' id='1'><body>x</body></message>`:                                                  `<message xmlns='jabber:client' id='1'><body>x</body></message>`,
+		`<s:message xmlns:s='jabber:server' id='1'><s:body>x</s:body></s:message>`:                                        `<message xmlns='jabber:client' xmlns:s='jabber:server' id='1'><body>x</body></message>`,
+		`<iq xmlns='jabber:component:accept' type='get' id='1'><q xmlns='urn:q'><iq xmlns='jabber:server'></iq></q></iq>`: `<iq xmlns='jabber:client' type='get' id='1'><q xmlns='urn:q'><iq xmlns='jabber:server'></iq></q></iq>`,
 	} {
 		b, err := Forwarded{Element: parse(t, in)}.AppendXML([]byte("x"))
 		require.NoError(t, err)
@@ -103,7 +103,6 @@ func TestAppendBad(t *testing.T) {
 		b, err := f.AppendXML([]byte("x"))
 		require.Error(t, err)
 		require.Equal(t, "x", string(b))
-		require.NotPanics(t, func() { f.Clone().Decode() })
 	}
 	_, err := Forwarded{}.AppendXML(nil)
 	require.ErrorIs(t, err, stanza.ErrInvalid)
@@ -213,8 +212,7 @@ func TestNested(t *testing.T) {
 	}
 	b, err := stanza.Qualified(st, stream.NSClient).AppendXML(nil)
 	require.NoError(t, err)
-	require.Equal(t, strings.ReplaceAll(nested(depth), "<message xmlns='jabber:client'>", "<message xmlns='jabber:client' type='normal'>"),
-		strings.ReplaceAll(string(b), "<message xmlns='jabber:client'>", "<message xmlns='jabber:client' type='normal'>"))
+	require.Equal(t, nested(depth), string(b))
 }
 
 // Reading allocates the same, however large the stanza inside is.

@@ -166,7 +166,7 @@ func (m *Module) password(ctx context.Context, s stanza.Sender, iq *stanza.IQ, a
 	}
 	err = s.Send(ctx, iq.Result(nil))
 	if !m.KeepSessions {
-		m.end(context.WithoutCancel(ctx), account, iq.From, stream.Reset)
+		end(context.WithoutCancel(ctx), m.host, account, iq.From, stream.Reset)
 	}
 	return err
 }
@@ -188,7 +188,7 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 	} else if !q.Remove {
 		return bad("a form that was not asked for")
 	}
-	if err := m.lock(ctx, account); err != nil {
+	if err := lock(ctx, m.Accounts, account); err != nil {
 		return err
 	}
 	// Now, since it has no session in a moment. What is left to do is up to the
@@ -196,32 +196,53 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 	sent := s.Send(ctx, iq.Result(nil))
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), removal)
 	defer stop()
-	m.end(ctx, account, jid.JID{}, stream.NotAuthorized)
-	if err := m.host.Forget(ctx, account); err != nil {
+	if err := remove(ctx, m.host, m.Accounts, account); err != nil {
 		return fmt.Errorf("register: cancelling: %w", errors.Join(err, sent))
 	}
-	if err := m.Accounts.Delete(ctx, account); err != nil {
-		return fmt.Errorf("register: cancelling: %w", errors.Join(err, sent))
-	}
-	// Whoever was about to log in when the account was locked.
-	m.end(ctx, account, jid.JID{}, stream.NotAuthorized)
 	return sent
 }
 
+// Remove removes an account, on behalf of somebody who may do that: it locks the
+// account, with a method Disable(ctx, account) error if accounts has one and
+// otherwise with a password that nobody knows, ends its sessions with
+// not-authorized, makes the host forget it, and deletes it. After an error the
+// account is there and locked, or was not touched; Remove may be called again. A
+// context that ends in the middle leaves it so.
+func Remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
+	if err := lock(ctx, accounts, account); err != nil {
+		return err
+	}
+	return remove(ctx, h, accounts, account)
+}
+
+// remove is Remove for an account that is locked.
+func remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
+	end(ctx, h, account, jid.JID{}, stream.NotAuthorized)
+	if err := h.Forget(ctx, account); err != nil {
+		return err
+	}
+	if err := accounts.Delete(ctx, account); err != nil {
+		return err
+	}
+	// Whoever was about to log in when the account was locked.
+	end(ctx, h, account, jid.JID{}, stream.NotAuthorized)
+	return nil
+}
+
 // lock keeps an account from being logged in to.
-func (m *Module) lock(ctx context.Context, account jid.JID) error {
-	if d, ok := m.Accounts.(disabler); ok {
+func lock(ctx context.Context, accounts Accounts, account jid.JID) error {
+	if d, ok := accounts.(disabler); ok {
 		return d.Disable(ctx, account)
 	}
-	return m.Accounts.SetPassword(ctx, account, rand.Text()+rand.Text())
+	return accounts.SetPassword(ctx, account, rand.Text()+rand.Text())
 }
 
 // end ends the sessions of an account but one.
-func (m *Module) end(ctx context.Context, account, but jid.JID, reason stream.Condition) {
+func end(ctx context.Context, h stanza.Host, account, but jid.JID, reason stream.Condition) {
 	ctx, stop := context.WithTimeout(ctx, farewell)
 	defer stop()
 	var wg sync.WaitGroup
-	for _, r := range m.host.Resources(account) {
+	for _, r := range h.Resources(account) {
 		if r.Addr() == but {
 			continue
 		}

@@ -2,12 +2,11 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza/private"
@@ -25,86 +24,86 @@ func Private(t *testing.T, open func(t *testing.T) private.Store) {
 	}
 	get := func(t *testing.T, s private.Store, account jid.JID, local string) string {
 		got, err := s.Get(t.Context(), account, name(local))
-		require.NoError(t, err)
+		expect{t}.noError(err)
 		return string(got)
 	}
 
 	t.Run("Empty", func(t *testing.T) {
 		s := open(t)
 		got, err := s.Get(t.Context(), juliet, name("a"))
-		require.NoError(t, err)
-		require.Nil(t, got)
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}}, wide))
-		require.NoError(t, s.Delete(t.Context(), juliet))
+		expect{t}.noError(err)
+		expect{t}.equal(true, got == nil)
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}}, wide))
+		expect{t}.noError(s.Delete(t.Context(), juliet))
 	})
 	t.Run("Replace", func(t *testing.T) {
 		s := open(t)
 		a, b := fragment("a", "1 é\U0001F600 '\""), fragment("b", "2")
 		other := private.Fragment{Name: stream.Name{Space: "storage:y", Local: "a"}, XML: []byte("<a xmlns='storage:y'/>")}
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{a, b, other}, wide))
-		require.NoError(t, s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "his")}, wide))
-		require.Equal(t, string(a.XML), get(t, s, juliet, "a"))
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "3")}, wide))
-		require.Equal(t, "<a xmlns='storage:x'>3</a>", get(t, s, juliet, "a"))
-		require.Equal(t, string(b.XML), get(t, s, juliet, "b"))
-		require.Equal(t, "<a xmlns='storage:x'>his</a>", get(t, s, romeo, "a"))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{a, b, other}, wide))
+		expect{t}.noError(s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "his")}, wide))
+		expect{t}.equal(string(a.XML), get(t, s, juliet, "a"))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "3")}, wide))
+		expect{t}.equal("<a xmlns='storage:x'>3</a>", get(t, s, juliet, "a"))
+		expect{t}.equal(string(b.XML), get(t, s, juliet, "b"))
+		expect{t}.equal("<a xmlns='storage:x'>his</a>", get(t, s, romeo, "a"))
 		got, err := s.Get(t.Context(), juliet, other.Name)
-		require.NoError(t, err)
-		require.Equal(t, string(other.XML), string(got))
-		require.Empty(t, get(t, s, juliet, "A"), "names are case-sensitive")
+		expect{t}.noError(err)
+		expect{t}.equal(string(other.XML), string(got))
+		expect{t}.equal("", get(t, s, juliet, "A")) // names are case-sensitive
 	})
 	t.Run("Remove", func(t *testing.T) {
 		s := open(t)
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, wide))
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}, fragment("c", "3")}, wide))
-		require.Empty(t, get(t, s, juliet, "a"))
-		require.NotEmpty(t, get(t, s, juliet, "b"))
-		require.NotEmpty(t, get(t, s, juliet, "c"))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, wide))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}, fragment("c", "3")}, wide))
+		expect{t}.equal("", get(t, s, juliet, "a"))
+		expect{t}.notEmpty(get(t, s, juliet, "b"))
+		expect{t}.notEmpty(get(t, s, juliet, "c"))
 	})
 	t.Run("Quota", func(t *testing.T) {
 		s := open(t)
 		two := private.Quota{Elements: 2, Bytes: 1 << 10}
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, two))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, two))
 		// All or none: the a of the request is not stored either.
-		require.ErrorIs(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "x"), fragment("c", "3")}, two), private.ErrFull)
-		require.Equal(t, "<a xmlns='storage:x'>1</a>", get(t, s, juliet, "a"))
-		require.Empty(t, get(t, s, juliet, "c"))
+		expect{t}.errorIs(s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "x"), fragment("c", "3")}, two), private.ErrFull)
+		expect{t}.equal("<a xmlns='storage:x'>1</a>", get(t, s, juliet, "a"))
+		expect{t}.equal("", get(t, s, juliet, "c"))
 		// One goes, one comes.
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}, fragment("c", "3")}, two))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{{Name: name("a")}, fragment("c", "3")}, two))
 		// Bytes: an element may be as long as all that is left.
 		size := len(get(t, s, juliet, "b")) + len(fragment("c", "").XML)
 		q := private.Quota{Elements: 2, Bytes: size + 10}
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("c", strings.Repeat("y", 10))}, q))
-		require.ErrorIs(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("c", strings.Repeat("y", 11))}, q), private.ErrFull)
-		require.Equal(t, string(fragment("c", strings.Repeat("y", 10)).XML), get(t, s, juliet, "c"))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("c", strings.Repeat("y", 10))}, q))
+		expect{t}.errorIs(s.Put(t.Context(), juliet, []private.Fragment{fragment("c", strings.Repeat("y", 11))}, q), private.ErrFull)
+		expect{t}.equal(string(fragment("c", strings.Repeat("y", 10)).XML), get(t, s, juliet, "c"))
 		// Who is above a quota that was lowered can still go down.
 		q.Bytes = 1
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("c", "")}, q))
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{{Name: name("b")}}, q))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("c", "")}, q))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{{Name: name("b")}}, q))
 		// It is that of one account.
-		require.NoError(t, s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, two))
+		expect{t}.noError(s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, two))
 	})
 	t.Run("Delete", func(t *testing.T) {
 		s := open(t)
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, wide))
-		require.NoError(t, s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "1")}, wide))
-		require.NoError(t, s.Delete(t.Context(), juliet))
-		require.Empty(t, get(t, s, juliet, "a"))
-		require.Empty(t, get(t, s, juliet, "b"))
-		require.NotEmpty(t, get(t, s, romeo, "a"))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, wide))
+		expect{t}.noError(s.Put(t.Context(), romeo, []private.Fragment{fragment("a", "1")}, wide))
+		expect{t}.noError(s.Delete(t.Context(), juliet))
+		expect{t}.equal("", get(t, s, juliet, "a"))
+		expect{t}.equal("", get(t, s, juliet, "b"))
+		expect{t}.notEmpty(get(t, s, romeo, "a"))
 		one := private.Quota{Elements: 1, Bytes: 100}
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{fragment("c", "1")}, one), "the quota is free again")
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{fragment("c", "1")}, one)) // the quota is free again
 	})
 	t.Run("NotKept", func(t *testing.T) {
 		s := open(t)
 		f := fragment("a", "1")
-		require.NoError(t, s.Put(t.Context(), juliet, []private.Fragment{f}, wide))
+		expect{t}.noError(s.Put(t.Context(), juliet, []private.Fragment{f}, wide))
 		f.XML[1] = 'z'
 		got, err := s.Get(t.Context(), juliet, name("a"))
-		require.NoError(t, err)
-		require.Equal(t, "<a xmlns='storage:x'>1</a>", string(got))
+		expect{t}.noError(err)
+		expect{t}.equal("<a xmlns='storage:x'>1</a>", string(got))
 		got[1] = 'z'
-		require.Equal(t, "<a xmlns='storage:x'>1</a>", get(t, s, juliet, "a"))
+		expect{t}.equal("<a xmlns='storage:x'>1</a>", get(t, s, juliet, "a"))
 	})
 	t.Run("Concurrent", func(t *testing.T) {
 		s := open(t)
@@ -113,7 +112,7 @@ func Private(t *testing.T, open func(t *testing.T) private.Store) {
 		for i := range 16 {
 			wg.Go(func() { // ends when it has stored; joined by wg
 				err := s.Put(t.Context(), juliet, []private.Fragment{fragment(fmt.Sprintf("e%d", i), "1")}, five)
-				if err != nil && !strings.Contains(err.Error(), private.ErrFull.Error()) {
+				if err != nil && !errors.Is(err, private.ErrFull) {
 					t.Error(err)
 				}
 			})
@@ -125,7 +124,7 @@ func Private(t *testing.T, open func(t *testing.T) private.Store) {
 				n++
 			}
 		}
-		require.Equal(t, 5, n)
+		expect{t}.equal(5, n)
 	})
 	t.Run("Cancelled", func(t *testing.T) {
 		s := open(t)
@@ -133,10 +132,10 @@ func Private(t *testing.T, open func(t *testing.T) private.Store) {
 		cancel()
 		// Done or refused, but not half of it.
 		if err := s.Put(ctx, juliet, []private.Fragment{fragment("a", "1"), fragment("b", "2")}, wide); err != nil {
-			require.Empty(t, get(t, s, juliet, "a")+get(t, s, juliet, "b"))
+			expect{t}.equal("", get(t, s, juliet, "a")+get(t, s, juliet, "b"))
 		} else {
-			require.NotEmpty(t, get(t, s, juliet, "a"))
-			require.NotEmpty(t, get(t, s, juliet, "b"))
+			expect{t}.notEmpty(get(t, s, juliet, "a"))
+			expect{t}.notEmpty(get(t, s, juliet, "b"))
 		}
 	})
 }

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza/vcard"
 )
@@ -20,53 +18,53 @@ func VCard(t *testing.T, open func(t *testing.T) vcard.Store) {
 	card := func(fn string) []byte { return []byte("<vCard xmlns='vcard-temp'><FN>" + fn + "</FN></vCard>") }
 	get := func(t *testing.T, s vcard.Store, account jid.JID) string {
 		got, err := s.Get(t.Context(), account)
-		require.NoError(t, err)
+		expect{t}.noError(err)
 		return string(got)
 	}
 
 	t.Run("Empty", func(t *testing.T) {
 		s := open(t)
 		got, err := s.Get(t.Context(), juliet)
-		require.NoError(t, err)
-		require.Nil(t, got)
-		require.NoError(t, s.Put(t.Context(), juliet, nil))
-		require.Empty(t, get(t, s, juliet))
+		expect{t}.noError(err)
+		expect{t}.equal(true, got == nil)
+		expect{t}.noError(s.Put(t.Context(), juliet, nil))
+		expect{t}.equal("", get(t, s, juliet))
 	})
 	t.Run("Replace", func(t *testing.T) {
 		s := open(t)
-		require.NoError(t, s.Put(t.Context(), juliet, card("Juliet é\U0001F600")))
-		require.NoError(t, s.Put(t.Context(), romeo, card("Romeo")))
-		require.Equal(t, string(card("Juliet é\U0001F600")), get(t, s, juliet))
-		require.NoError(t, s.Put(t.Context(), juliet, card("J.")))
-		require.Equal(t, string(card("J.")), get(t, s, juliet))
-		require.Equal(t, string(card("Romeo")), get(t, s, romeo))
+		expect{t}.noError(s.Put(t.Context(), juliet, card("Juliet é\U0001F600")))
+		expect{t}.noError(s.Put(t.Context(), romeo, card("Romeo")))
+		expect{t}.equal(string(card("Juliet é\U0001F600")), get(t, s, juliet))
+		expect{t}.noError(s.Put(t.Context(), juliet, card("J.")))
+		expect{t}.equal(string(card("J.")), get(t, s, juliet))
+		expect{t}.equal(string(card("Romeo")), get(t, s, romeo))
 	})
 	t.Run("Remove", func(t *testing.T) {
 		s := open(t)
-		require.NoError(t, s.Put(t.Context(), juliet, card("Juliet")))
-		require.NoError(t, s.Put(t.Context(), romeo, card("Romeo")))
-		require.NoError(t, s.Put(t.Context(), juliet, nil))
+		expect{t}.noError(s.Put(t.Context(), juliet, card("Juliet")))
+		expect{t}.noError(s.Put(t.Context(), romeo, card("Romeo")))
+		expect{t}.noError(s.Put(t.Context(), juliet, nil))
 		got, err := s.Get(t.Context(), juliet)
-		require.NoError(t, err)
-		require.Nil(t, got)
-		require.Equal(t, string(card("Romeo")), get(t, s, romeo))
+		expect{t}.noError(err)
+		expect{t}.equal(true, got == nil)
+		expect{t}.equal(string(card("Romeo")), get(t, s, romeo))
 	})
 	t.Run("Large", func(t *testing.T) {
 		s := open(t)
 		large := card(string(bytes.Repeat([]byte("x"), 256<<10)))
-		require.NoError(t, s.Put(t.Context(), juliet, large))
-		require.Equal(t, string(large), get(t, s, juliet))
+		expect{t}.noError(s.Put(t.Context(), juliet, large))
+		expect{t}.equal(string(large), get(t, s, juliet))
 	})
 	t.Run("NotKept", func(t *testing.T) {
 		s := open(t)
 		c := card("Juliet")
-		require.NoError(t, s.Put(t.Context(), juliet, c))
+		expect{t}.noError(s.Put(t.Context(), juliet, c))
 		clear(c)
 		got, err := s.Get(t.Context(), juliet)
-		require.NoError(t, err)
-		require.Equal(t, string(card("Juliet")), string(got))
+		expect{t}.noError(err)
+		expect{t}.equal(string(card("Juliet")), string(got))
 		clear(got)
-		require.Equal(t, string(card("Juliet")), get(t, s, juliet))
+		expect{t}.equal(string(card("Juliet")), get(t, s, juliet))
 	})
 	t.Run("Concurrent", func(t *testing.T) {
 		s := open(t)
@@ -89,9 +87,9 @@ func VCard(t *testing.T, open func(t *testing.T) vcard.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.Put(ctx, juliet, card("Juliet")); err != nil {
-			require.Empty(t, get(t, s, juliet))
+			expect{t}.equal("", get(t, s, juliet))
 		} else {
-			require.Equal(t, string(card("Juliet")), get(t, s, juliet))
+			expect{t}.equal(string(card("Juliet")), get(t, s, juliet))
 		}
 	})
 }
