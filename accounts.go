@@ -64,6 +64,11 @@ type MemoryAccounts struct {
 
 	store sasl.MemoryStore
 	once  sync.Once
+
+	mu       sync.Mutex
+	making   map[jid.JID]bool // accounts that are being created
+	disabled map[jid.JID]bool
+	names    map[jid.JID]bool // all accounts
 }
 
 // Set creates an account or changes its password. The account is a bare JID;
@@ -73,29 +78,30 @@ func (a *MemoryAccounts) Set(ctx context.Context, account jid.JID, password stri
 	if account.Local() == "" {
 		return fmt.Errorf("xmpp: account %q has no localpart", account)
 	}
-	return a.keys().Set(ctx, account.Bare().String(), password)
-}
-
-// Delete removes an account and reports whether there was one. Sessions that it
-// has are not affected.
-func (a *MemoryAccounts) Delete(account jid.JID) bool {
-	return a.keys().Delete(account.Bare().String())
+	if err := a.keys().Set(ctx, account.Bare().String(), password); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.names == nil {
+		a.names = make(map[jid.JID]bool)
+	}
+	a.names[account.Bare()] = true
+	return nil
 }
 
 // Exists implements presence.Accounts.
-func (a *MemoryAccounts) Exists(ctx context.Context, account jid.JID) (bool, error) {
-	switch _, _, err := a.keys().Keys(ctx, account.Bare().String(), sasl.SHA1); {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, sasl.ErrUnknownUser):
-		return false, nil
-	default:
-		return false, err
-	}
+func (a *MemoryAccounts) Exists(_ context.Context, account jid.JID) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.names[account.Bare()], nil
 }
 
-// Keys implements [Accounts].
+// Keys implements [Accounts]. An account that is disabled has none.
 func (a *MemoryAccounts) Keys(ctx context.Context, account jid.JID, hash sasl.Hash) (sasl.Keys, error) {
+	if off, _ := a.Disabled(ctx, account); off {
+		return sasl.Keys{}, fmt.Errorf("%w: %s is disabled", sasl.ErrUnknownUser, account.Bare())
+	}
 	k, _, err := a.keys().Keys(ctx, account.Bare().String(), hash)
 	return k, err
 }

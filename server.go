@@ -208,6 +208,7 @@ func (s *Server) route() error {
 		Handler:       s.Handler,
 		Conflict:      s.Conflict,
 		MaxResources:  s.MaxResources,
+		NetworkAddr:   loginAddr,
 		Report:        s.logFailure,
 	}
 	return s.router.Init()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -63,6 +64,11 @@ type Router struct {
 	// MaxResources is how many resources one account may have connected. One
 	// more is refused with resource-constraint. Zero means 64.
 	MaxResources int
+
+	// NetworkAddr returns where a client connects from, given the context of its
+	// negotiation, for modules that count by address. Nil means that it is not
+	// known.
+	NetworkAddr func(ctx context.Context) netip.Addr
 
 	// Report is told of what went wrong and nobody else was told: a handler that
 	// failed, a store that could not be read. Nil ignores it.
@@ -202,6 +208,15 @@ func (r *Router) Features() []stream.Feature {
 
 // Domains implements [stanza.Host].
 func (r *Router) Domains() []jid.JID { return r.Hosted }
+
+// Address returns where the client whose stream is being negotiated connects
+// from, or the zero Addr.
+func (r *Router) Address(ctx context.Context) netip.Addr {
+	if r.NetworkAddr == nil {
+		return netip.Addr{}
+	}
+	return r.NetworkAddr(ctx)
+}
 
 // hosted reports whether the server serves a domain.
 func (r *Router) hosted(domain jid.JID) bool { return slices.Contains(r.Hosted, domain) }

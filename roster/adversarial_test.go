@@ -16,5 +16,7 @@ var (
 
 // TestAdversarial: the rows of the catalogue of hostile cases.
 func TestAdversarial(t *testing.T) {
+	t.Run("R01", testR01)
+	t.Run("R02", testR02)
 	t.Run("R20", testR20)
 }

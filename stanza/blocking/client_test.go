@@ -115,8 +115,9 @@ func TestIsBlocked(t *testing.T) {
 // XEP-0191 examples 8, 12, 15, and who may push.
 func TestPushes(t *testing.T) {
 	var events []string
-	note := func(what string) func(context.Context, []jid.JID) {
+	note := func(name string) func(context.Context, []jid.JID) {
 		return func(_ context.Context, addrs []jid.JID) {
+			what := name
 			for _, a := range addrs {
 				what += " " + a.String()
 			}

@@ -162,8 +162,11 @@ func ask(t *testing.T, mux *stanza.Mux, from, iq string) string {
 		st.SetHead(h)
 	}
 	out := &sender{}
-	require.NoError(t, stanza.Dispatch(t.Context(), mux, out, st))
+	err = stanza.Dispatch(t.Context(), mux, out, st)
 	require.Len(t, out.sent, 1)
+	if !strings.Contains(out.sent[0], "internal-server-error") { // of those the server learns more
+		require.NoError(t, err)
+	}
 	return out.sent[0]
 }
 

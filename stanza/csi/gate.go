@@ -1,6 +1,7 @@
 package csi
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (g *gate) hold(t *stanza.Transit, st stream.Appender) (*waiting, error) {
 			return nil, err
 		}
 	}
-	w := &waiting{b: b, since: time.Now(), by: g.r.Addr().DomainJID()}
+	w := &waiting{b: bytes.TrimRight(b, " \t\r\n"), since: time.Now(), by: g.r.Addr().DomainJID()}
 	_, w.stamped = el.Child(delayName)
 	if stanza.KindOf(el.Name()) == stanza.PresenceKind && replaceable(el) {
 		w.latest = from

@@ -37,6 +37,9 @@ func (w *waiting) AppendXML(dst []byte) ([]byte, error) {
 	if empty {
 		at = len(w.b) - len("/>")
 	}
+	if at < 0 {
+		return append(dst, w.b...), nil // no element: for whoever made it to answer for
+	}
 	out := append(dst, w.b[:at]...)
 	if empty {
 		out = append(out, '>')

@@ -16,7 +16,6 @@ import (
 )
 
 var (
-	romeo = jid.MustParse("romeo@montague.net/orchard")
 	plays = jid.MustParse("plays.shakespeare.lit")
 )
 

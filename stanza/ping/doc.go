@@ -6,6 +6,5 @@
 //
 // Covered: XEP-0199 2.0.1, all sections. Left out: when to ping, which is up to
 // whoever owns the connection (RFC 6120 §4.6.4 asks for five minutes or more
-// between checks); answering service discovery, for which the module names its
-// feature (§5).
+// between checks). The feature of the module is announced by package disco (§5).
 package ping

@@ -1,0 +1,12 @@
+module stanzakit.dev/xmpp/examples/server
+
+go 1.26.6
+
+require stanzakit.dev/xmpp v0.0.0
+
+require (
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace stanzakit.dev/xmpp => ../..

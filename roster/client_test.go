@@ -1,0 +1,529 @@
+package roster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
+)
+
+// doer is a server: it is asked one thing after the other.
+type doer struct {
+	t     testing.TB
+	asked []string
+	// answer returns the payload of the result, "" for none, or an error.
+	answer func(query string) (string, error)
+}
+
+func (d *doer) Do(_ context.Context, iq *stanza.IQ) (*stanza.IQ, error) {
+	q := wire(d.t, iq.Payload)
+	require.True(d.t, iq.To.IsZero() && iq.From.IsZero())
+	d.asked = append(d.asked, string(iq.Type)+" "+q)
+	out, err := d.answer(q)
+	if err != nil {
+		return nil, err
+	}
+	reply := &stanza.IQ{ID: "1", Type: stanza.ResultIQ}
+	if out != "" {
+		reply.Payload = parse(d.t, out)
+	}
+	return reply, nil
+}
+
+// answering is a server that always says the same.
+func answering(t testing.TB, xml string) *doer {
+	return &doer{t: t, answer: func(string) (string, error) { return xml, nil }}
+}
+
+// rig is a Client in a Mux, and all that it has told.
+type rig struct {
+	t testing.TB
+	*roster.Client
+	mux  stanza.Mux
+	told []string
+	errs []error
+}
+
+func newRig(t testing.TB, opts roster.Options) *rig {
+	t.Helper()
+	r := &rig{t: t}
+	opts.Account = balcony
+	if opts.OnChange == nil {
+		opts.OnChange = func(_ context.Context, e roster.Event) { r.told = append(r.told, describe(e)) }
+	}
+	opts.Report = func(_ context.Context, err error) { r.errs = append(r.errs, err) }
+	var err error
+	r.Client, err = roster.NewClient(&opts)
+	require.NoError(t, err)
+	require.NoError(t, stanza.Install(&r.mux, r.Client))
+	return r
+}
+
+func describe(e roster.Event) string {
+	switch {
+	case e.Added():
+		return fmt.Sprintf("+%s %q %s %v", e.Contact(), e.After.Name, e.After.State, e.After.Groups)
+	case e.Removed():
+		return fmt.Sprintf("-%s", e.Contact())
+	}
+	return fmt.Sprintf("%s %q→%q %s→%s %v→%v", e.Contact(), e.Before.Name, e.After.Name, e.Before.State, e.After.State, e.Before.Groups, e.After.Groups)
+}
+
+// sender records what a handler sends.
+type sender struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (s *sender) Send(_ context.Context, st stanza.Stanza) error {
+	b, err := st.AppendXML(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, string(b))
+	return err
+}
+
+func (*sender) Do(context.Context, *stanza.IQ) (*stanza.IQ, error) {
+	return nil, errors.New("not here")
+}
+
+// receive lets an IQ arrive, and returns the reply.
+func (r *rig) receive(from, query string) string {
+	r.t.Helper()
+	if from != "" {
+		from = " from='" + from + "'"
+	}
+	st, err := stanza.Decode(parse(r.t, "<iq xmlns='jabber:client' id='p1' type='set' to='juliet@example.com/balcony'"+from+">"+query+"</iq>"))
+	require.NoError(r.t, err)
+	s := &sender{}
+	require.NoError(r.t, stanza.Dispatch(r.t.Context(), &r.mux, s, st))
+	require.Len(r.t, s.sent, 1, "each request has one reply")
+	return s.sent[0]
+}
+
+// push lets a push of the account arrive.
+func (r *rig) push(items string) string {
+	r.t.Helper()
+	return r.receive("", pushed("", items))
+}
+
+func pushed(ver, items string) string {
+	if ver != "" {
+		ver = " ver='" + ver + "'"
+	}
+	return "<query xmlns='jabber:iq:roster'" + ver + ">" + items + "</query>"
+}
+
+// flush returns what was told since the last time.
+func (r *rig) flush() []string {
+	out := r.told
+	r.told = nil
+	return out
+}
+
+const (
+	noted   = `<iq id='p1' from='juliet@example.com/balcony' type='result'/>`
+	unknown = `<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`
+	nobody  = "<query xmlns='jabber:iq:roster' ver='v1'/>"
+)
+
+// testR01: RFC 6121 §2.1.6 rule 2.
+func testR01(t *testing.T) {
+	for name, tt := range map[string]struct {
+		from string
+		ok   bool
+	}{
+		"none":                           {"", true},
+		"own bare JID":                   {"juliet@example.com", true},
+		"own bare JID, other case":       {"JULIET@Example.COM", true},
+		"own full JID":                   {"juliet@example.com/balcony", false},
+		"another resource of one's own":  {"juliet@example.com/chamber", false},
+		"the domain of the server":       {"example.com", false},
+		"a contact":                      {"romeo@example.net", false},
+		"a contact's client":             {"romeo@example.net/orchard", false},
+		"a look-alike":                   {"juliet@example.com.evil.lit", false},
+		"one who is the account in part": {"juliet@example.co", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, roster.Options{})
+			require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+			reply := r.receive(tt.from, pushed("v2", `<item jid='romeo@example.net' subscription='both'/>`))
+			_, there := r.Item(romeo)
+			require.Equal(t, tt.ok, there)
+			require.Equal(t, tt.ok, len(r.told) == 1)
+			ver, _ := r.List().Version()
+			if tt.ok {
+				require.Contains(t, reply, "type='result'/>")
+				require.Equal(t, "v2", ver)
+				return
+			}
+			require.Equal(t, "v1", ver)
+			require.Contains(t, reply, unknown)
+			// Nothing tells that there is a roster at all: the same as without one.
+			var none rig
+			none.t = t
+			require.Equal(t, none.receive(tt.from, pushed("v2", `<item jid='romeo@example.net'/>`)), reply)
+			// And nothing of a bad one is looked at.
+			require.Equal(t, reply, r.receive(tt.from, pushed("", "")))
+		})
+	}
+}
+
+// testR02: no partial update, everything in order.
+func testR02(t *testing.T) {
+	start := pushed("v1", `<item jid='nurse@example.com' name='Nurse' subscription='both'><group>Servants</group></item>`)
+	for name, tt := range map[string]struct {
+		push  string
+		reply string // a part of it
+		told  []string
+		ver   string
+	}{
+		"no item":   {pushed("v2", ""), "<bad-request", nil, "v1"},
+		"two items": {pushed("v2", `<item jid='romeo@example.net'/><item jid='benvolio@example.net'/>`), "<bad-request", nil, "v1"},
+		"one of two removed": {
+			pushed("v2", `<item jid='nurse@example.com' subscription='remove'/><item jid='romeo@example.net'/>`), "<bad-request", nil, "v1",
+		},
+		"no jid":        {pushed("v2", `<item name='x'/>`), "<bad-request", nil, "v1"},
+		"malformed jid": {pushed("v2", `<item jid='@' name='x'/>`), "<jid-malformed", nil, "v1"},
+		"too long":      {pushed("v2", `<item jid='nurse@example.com' name='`+strings.Repeat("x", 5000)+`'/>`), "<not-acceptable", nil, "v1"},
+		"§2.1.2.5: a subscription that does not exist is ignored, the item is taken as a whole": {
+			pushed("v2", `<item jid='nurse@example.com' name='Nanny' subscription='garbage'/>`), "type='result'/>",
+			[]string{`nurse@example.com "Nurse"→"Nanny" Both→None [Servants]→[]`}, "v2",
+		},
+		"remove of somebody unknown": {pushed("v2", `<item jid='romeo@example.net' subscription='remove'/>`), "type='result'/>", nil, "v2"},
+		"the same again": {
+			pushed("v2", `<item jid='nurse@example.com' name='Nurse' subscription='both'><group>Servants</group></item>`), "type='result'/>", nil, "v2",
+		},
+		"a version that was before": {
+			pushed("v0", `<item jid='romeo@example.net'/>`), "type='result'/>", []string{`+romeo@example.net "" None []`}, "v0",
+		},
+		"no version": {pushed("", `<item jid='romeo@example.net'/>`), "type='result'/>", []string{`+romeo@example.net "" None []`}, "v1"},
+		"ourselves": {
+			pushed("v2", `<item jid='juliet@example.com' subscription='both'/>`), "type='result'/>", []string{`+juliet@example.com "" Both []`}, "v2",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, roster.Options{})
+			require.NoError(t, r.Sync(t.Context(), answering(t, start)))
+			require.Equal(t, []string{`+nurse@example.com "Nurse" Both [Servants]`}, r.flush())
+			before := slices.Collect(r.All())
+			require.Contains(t, r.receive("", tt.push), tt.reply)
+			require.Equal(t, tt.told, r.flush())
+			ver, _ := r.List().Version()
+			require.Equal(t, tt.ver, ver)
+			if tt.told == nil {
+				require.Equal(t, before, slices.Collect(r.All()))
+			}
+			require.True(t, r.Current())
+		})
+	}
+	t.Run("push before the roster result", func(t *testing.T) {
+		r := newRig(t, roster.Options{})
+		// Nobody has asked: what the list was before is not known.
+		require.Equal(t, noted, r.push(`<item jid='romeo@example.net'/>`))
+		require.Empty(t, r.told)
+		require.Zero(t, r.List().Len())
+
+		d := &doer{t: t, answer: func(string) (string, error) {
+			require.Equal(t, noted, r.push(`<item jid='romeo@example.net' name='1'/>`))
+			require.Equal(t, noted, r.push(`<item jid='nurse@example.com' subscription='remove'/>`))
+			require.Equal(t, noted, r.push(`<item jid='romeo@example.net' name='2'/>`))
+			require.Contains(t, r.push(``), "<bad-request")
+			require.Empty(t, r.told, "they wait")
+			return start, nil
+		}}
+		require.NoError(t, r.Sync(t.Context(), d))
+		require.Equal(t, []string{
+			`+nurse@example.com "Nurse" Both [Servants]`, `+romeo@example.net "1" None []`, `-nurse@example.com`, `romeo@example.net "1"→"2" None→None []→[]`,
+		}, r.flush())
+	})
+}
+
+// Pushes that the result has in it already are not applied to it again.
+func TestSyncHeldPushes(t *testing.T) {
+	r := newRig(t, roster.Options{Versioned: true})
+	d := &doer{t: t, answer: func(string) (string, error) {
+		r.receive("", pushed("v3", `<item jid='romeo@example.net' name='3'/>`))
+		r.receive("", pushed("v4", `<item jid='romeo@example.net' name='4'/>`))
+		r.receive("", pushed("v5", `<item jid='nurse@example.com'/>`))
+		return pushed("v4", `<item jid='romeo@example.net' name='4'/>`), nil
+	}}
+	require.NoError(t, r.Sync(t.Context(), d))
+	require.Equal(t, []string{`+romeo@example.net "4" None []`, `+nurse@example.com "" None []`}, r.flush())
+	ver, _ := r.List().Version()
+	require.Equal(t, "v5", ver)
+}
+
+// What cannot be held costs the result, not the order.
+func TestSyncOverflow(t *testing.T) {
+	r := newRig(t, roster.Options{})
+	d := &doer{t: t, answer: func(string) (string, error) {
+		for i := range 1025 {
+			require.Equal(t, noted, r.push(fmt.Sprintf(`<item jid='romeo@example.net' name='%d'/>`, i)))
+		}
+		return nobody, nil
+	}}
+	require.ErrorIs(t, r.Sync(t.Context(), d), roster.ErrOverflow)
+	require.False(t, r.Current())
+	require.Empty(t, r.told)
+	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+	require.True(t, r.Current())
+}
+
+// A Sync that fails leaves the list, and the pushes that follow, alone.
+func TestSyncFails(t *testing.T) {
+	failed := errors.New("no reply")
+	for name, tt := range map[string]struct {
+		answer string
+		err    error
+		is     error
+	}{
+		"no reply":                       {"", failed, failed},
+		"§2.2 server error":              {"", &stanza.Error{Condition: stanza.InternalServerError, Received: true}, stanza.InternalServerError},
+		"§2.6.3 empty, nothing is known": {"", nil, stanza.BadRequest},
+		"not a roster":                   {"<query xmlns='jabber:iq:private'/>", nil, stanza.BadRequest},
+		"an item without an address":     {pushed("v9", "<item/>"), nil, stanza.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, roster.Options{})
+			require.NoError(t, r.Sync(t.Context(), answering(t, pushed("", `<item jid='nurse@example.com'/>`))))
+			r.flush()
+			d := &doer{t: t, answer: func(string) (string, error) {
+				r.push(`<item jid='romeo@example.net'/>`)
+				return tt.answer, tt.err
+			}}
+			require.ErrorIs(t, r.Sync(t.Context(), d), tt.is)
+			require.False(t, r.Current())
+			require.Equal(t, noted, r.push(`<item jid='romeo@example.net'/>`))
+			require.Empty(t, r.flush())
+			require.Equal(t, 1, r.List().Len())
+			require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+			require.Equal(t, []string{"-nurse@example.com"}, r.flush())
+		})
+	}
+}
+
+// RFC 6121 §2.6.2, §2.6.3: what is asked for, and an empty result.
+func TestSyncVersions(t *testing.T) {
+	r := newRig(t, roster.Options{Versioned: true})
+	d := answering(t, pushed("v1", `<item jid='nurse@example.com'/><item jid='romeo@example.net' subscription='remove'/>`))
+	require.NoError(t, r.Sync(t.Context(), d))
+	r.receive("", pushed("v2", `<item jid='romeo@example.net' subscription='to'/>`))
+	require.Equal(t, []string{`+nurse@example.com "" None []`, `+romeo@example.net "" None []`, `romeo@example.net ""→"" None→To []→[]`}, r.flush())
+	// Another session: the version of the last push, and nothing else is new.
+	d.answer = func(string) (string, error) { return "", nil }
+	require.NoError(t, r.Sync(t.Context(), d))
+	r.receive("", pushed("v3", `<item jid='nurse@example.com' subscription='remove'/>`))
+	require.Equal(t, []string{"-nurse@example.com"}, r.flush())
+	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver=''/>", "get <query xmlns='jabber:iq:roster' ver='v2'/>"}, d.asked)
+
+	// Without the feature, no version is sent, even if the server sends some.
+	r = newRig(t, roster.Options{})
+	d = answering(t, nobody)
+	require.NoError(t, r.Sync(t.Context(), d))
+	require.NoError(t, r.Sync(t.Context(), d))
+	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster'/>", "get <query xmlns='jabber:iq:roster'/>"}, d.asked)
+}
+
+// memoryCache is a Cache.
+type memoryCache struct {
+	s              roster.Snapshot
+	err            error
+	loads, saves   int
+	account        jid.JID
+	savedVersions  []string
+	savedItemCount []int
+}
+
+func (c *memoryCache) Load(_ context.Context, account jid.JID) (roster.Snapshot, error) {
+	c.loads++
+	c.account = account
+	return c.s, c.err
+}
+
+func (c *memoryCache) Save(_ context.Context, account jid.JID, s roster.Snapshot) error {
+	c.saves++
+	c.savedVersions = append(c.savedVersions, s.Version)
+	c.savedItemCount = append(c.savedItemCount, len(s.Items))
+	if c.err == nil && account == c.account {
+		c.s = s
+	}
+	return c.err
+}
+
+// RFC 6121 §2.6: a cache outlives the client.
+func TestCache(t *testing.T) {
+	cache := &memoryCache{}
+	r := newRig(t, roster.Options{Versioned: true, Cache: cache})
+	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='nurse@example.com' name='Nurse'><group>Servants</group></item>`))))
+	r.receive("", pushed("v2", `<item jid='romeo@example.net' subscription='to'/>`))
+	require.Equal(t, []string{"v1", "v2"}, cache.savedVersions)
+	require.Equal(t, []int{1, 2}, cache.savedItemCount)
+	require.Equal(t, juliet, cache.account)
+
+	again := newRig(t, roster.Options{Versioned: true, Cache: cache})
+	var seen []string
+	d := &doer{t: t, answer: func(string) (string, error) {
+		seen = slices.Clone(again.told) // known before the server has said anything
+		return "", nil
+	}}
+	require.NoError(t, again.Sync(t.Context(), d))
+	require.Equal(t, []string{`+nurse@example.com "Nurse" None [Servants]`, `+romeo@example.net "" To []`}, seen)
+	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver='v2'/>"}, d.asked)
+	require.Equal(t, slices.Collect(r.All()), slices.Collect(again.All()))
+	require.NoError(t, again.Sync(t.Context(), d))
+	require.Equal(t, 2, cache.loads, "once for each Client")
+	require.Empty(t, append(r.errs, again.errs...))
+}
+
+// RFC 6121 §2.6.2: a cache that is lost or corrupted is as good as none.
+func TestCacheFails(t *testing.T) {
+	failed := errors.New("disk")
+	for name, cache := range map[string]*memoryCache{
+		"cannot be read":   {err: failed},
+		"twice":            {s: roster.Snapshot{Version: "v1", Items: []roster.Item{{JID: romeo}, {JID: romeo}}}},
+		"without a JID":    {s: roster.Snapshot{Version: "v1", Items: []roster.Item{{}}}},
+		"without end":      {s: roster.Snapshot{Version: "v1", Items: make([]roster.Item, 16_385)}},
+		"empty":            {},
+		"without versions": {s: roster.Snapshot{Items: []roster.Item{{JID: romeo}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, roster.Options{Versioned: true, Cache: cache})
+			d := answering(t, pushed("v7", `<item jid='nurse@example.com'/>`))
+			require.NoError(t, r.Sync(t.Context(), d))
+			require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver=''/>"}, d.asked)
+			require.Equal(t, []string{`+nurse@example.com "" None []`}, r.flush())
+			bad := name != "empty" && name != "without versions"
+			require.Equal(t, bad, len(r.errs) > 0)
+			if cache.err != nil { // reported for reading and for writing
+				require.Len(t, r.errs, 2)
+				require.ErrorIs(t, r.errs[1], failed)
+			}
+		})
+	}
+	// A server without versions: there is nothing that could be saved.
+	cache := &memoryCache{}
+	r := newRig(t, roster.Options{Cache: cache})
+	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("", ""))))
+	require.Zero(t, cache.saves)
+}
+
+// OnChange may use the Client, sync too; a panic in it stops nothing for good.
+func TestOnChangeReenters(t *testing.T) {
+	var r *rig
+	var order []string
+	synced := false
+	r = newRig(t, roster.Options{OnChange: func(ctx context.Context, e roster.Event) {
+		order = append(order, describe(e))
+		_, there := r.Item(e.Contact())
+		require.Equal(t, e.Contact() != nurse || !synced, there, "it is visible before it is told")
+		if !synced {
+			synced = true
+			require.NoError(t, r.Sync(ctx, answering(t, pushed("v2", `<item jid='romeo@example.net'/>`))))
+			r.push(`<item jid='benvolio@example.net'/>`)
+			order = append(order, "end of the first")
+		}
+		if e.Contact() == benvolio {
+			panic("of the program")
+		}
+	}})
+	require.PanicsWithValue(t, "of the program", func() {
+		_ = r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='nurse@example.com'/><item jid='romeo@example.net'/>`)))
+	})
+	require.Equal(t, []string{
+		`+nurse@example.com "" None []`, "end of the first", `+romeo@example.net "" None []`, "-nurse@example.com", `+benvolio@example.net "" None []`,
+	}, order)
+	r.push(`<item jid='mercutio@example.net'/>`)
+	require.Equal(t, `+mercutio@example.net "" None []`, order[len(order)-1])
+}
+
+// Calls of Sync wait for each other, and for no longer than their context.
+func TestSyncConcurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, roster.Options{})
+		release := make(chan struct{})
+		slow := &doer{t: t, answer: func(string) (string, error) { <-release; return nobody, nil }}
+		done := make(chan error, 1)
+		go func() { done <- r.Sync(t.Context(), slow) }() // ends below
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, r.Sync(ctx, answering(t, nobody)), context.Canceled)
+		close(release)
+		require.NoError(t, <-done)
+	})
+}
+
+// Readers, pushes and Sync at the same time: for the race detector, and the events
+// are those of one order.
+func TestClientConcurrent(t *testing.T) {
+	var mu sync.Mutex
+	names := map[jid.JID]roster.Item{}
+	var r *rig
+	r = newRig(t, roster.Options{OnChange: func(_ context.Context, e roster.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !names[e.Contact()].Equal(e.Before) {
+			t.Errorf("%s was %+v, not %+v", e.Contact(), names[e.Contact()], e.Before)
+		}
+		names[e.Contact()] = e.After
+	}})
+	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 50 {
+				r.push(fmt.Sprintf(`<item jid='c%d@x' name='%d-%d'/>`, i%5, g, i))
+				r.Item(romeo)
+				for range r.All() {
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 5, r.List().Len())
+	for i := range r.All() {
+		require.True(t, names[i.JID].Equal(i))
+	}
+}
+
+// A program that is slow with events costs the pushes beyond the bound, and knows it.
+func TestEventsBound(t *testing.T) {
+	var r *rig
+	first, replies := true, map[string]int{}
+	r = newRig(t, roster.Options{OnChange: func(context.Context, roster.Event) {
+		if !first {
+			return
+		}
+		first = false
+		for i := range 16_385 { // none of these can be told meanwhile
+			reply := r.push(fmt.Sprintf(`<item jid='romeo@example.net' name='%d'/>`, i))
+			replies[reply]++
+		}
+	}})
+	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='nurse@example.com'/>`))))
+	require.Equal(t, 16_384, replies[noted])
+	require.Len(t, replies, 2, "one was refused")
+	require.False(t, r.Current())
+	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+	require.True(t, r.Current())
+}
+
+func TestNewClientErrors(t *testing.T) {
+	for _, o := range []*roster.Options{nil, {}} {
+		_, err := roster.NewClient(o)
+		require.ErrorIs(t, err, stanza.ErrInvalid)
+	}
+	r := newRig(t, roster.Options{})
+	require.ErrorIs(t, stanza.Install(&r.mux, r.Client), stanza.ErrRoute, "twice")
+}
