@@ -71,6 +71,7 @@ const (
 	maxTold     = 256     // addresses with directed presence; one more is an error
 	maxStatuses = 8       // languages of a status that are kept; others are dropped
 	maxStatus   = 1024    // octets of a status in one language; the rest is dropped
+	maxLang     = 128     // octets of the name of a language; a status in a longer one is dropped
 )
 
 // NewTracker returns a Tracker that knows nothing yet. opts is copied. The error
@@ -127,7 +128,7 @@ func (t *Tracker) Apply(p *stanza.Presence) []Event {
 // Follow takes note of a change of the roster, such as [roster.Options.OnChange]
 // is told. A contact that the account is no longer subscribed to is unavailable from
 // then on as far as anybody can tell (RFC 6121 §3.3.1), which are the events that it
-// returns; a request that was answered, by this client or another one of the
+// returns; a request that was approved, by this client or another one of the
 // account, is no longer pending.
 func (t *Tracker) Follow(e roster.Event) []Event {
 	contact := e.Contact().Bare()
@@ -136,10 +137,11 @@ func (t *Tracker) Follow(e roster.Event) []Event {
 	if e.After.State.Has(roster.From) {
 		t.view.settle(contact)
 	}
-	if e.Before.State.Has(roster.To) && !e.After.State.Has(roster.To) && contact != t.opts.Account && !t.view.toldTo(contact) {
-		return t.view.forget(contact)
+	lost := e.Removed() || e.Before.State.Has(roster.To) && !e.After.State.Has(roster.To)
+	if !lost || contact == t.opts.Account || t.view.toldTo(contact) {
+		return nil
 	}
-	return nil
+	return t.view.forget(contact)
 }
 
 // Reset forgets the session that has ended: who is available, pending requests,
@@ -149,7 +151,8 @@ func (t *Tracker) Follow(e roster.Event) []Event {
 func (t *Tracker) Reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.view.reset()
+	t.view.lapse()
+	t.view.asking = nil
 }
 
 // Best returns the resource of a contact that is best to talk to: the one with the

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -30,7 +29,7 @@ type Availability struct {
 // IsZero reports whether a is nobody's.
 func (a Availability) IsZero() bool { return a.JID.IsZero() }
 
-// Departure is the end of a contact's availability, or of an occupant's room.
+// Departure is the end of a contact's availability.
 type Departure struct {
 	// At is when it was, see [Availability.Since].
 	At time.Time
@@ -94,28 +93,27 @@ func sentAt(p *stanza.Presence, now time.Time) (at time.Time, stamped bool) {
 	return now, false
 }
 
-// shortened returns a copy of a status within the bounds.
+// shortened returns a copy of a status within the bounds. It shares no memory with
+// the stanza.
 func shortened(status stanza.Texts) stanza.Texts {
-	status = slices.Clone(status[:min(len(status), maxStatuses)])
-	for i := range status {
-		status[i].Value = cutText(status[i].Value, maxStatus)
+	var out stanza.Texts
+	for _, x := range status {
+		if len(out) < maxStatuses && len(x.Lang) <= maxLang {
+			out = append(out, stanza.Text{Lang: strings.Clone(x.Lang), Value: cutText(x.Value, maxStatus)})
+		}
 	}
-	if len(status) == 0 {
-		return nil
-	}
-	return status
+	return out
 }
 
-// cutText returns s if it has no more than n octets, and otherwise a copy of as many
-// characters of it as there is room for.
+// cutText returns a copy of as many characters of s as n octets have room for.
 func cutText(s string, n int) string {
-	if len(s) <= n {
-		return s
+	if len(s) > n {
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = s[:n]
 	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return strings.Clone(s[:n])
+	return strings.Clone(s)
 }
 
 // inclination orders the sub-states of availability by how welcome a message is (RFC

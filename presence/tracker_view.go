@@ -10,6 +10,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
 	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // view is what a [Tracker] knows, and how stanzas change that: its pure core.
@@ -23,7 +24,10 @@ type view struct {
 	gone     list.List         // bare JIDs of those not available, who left first in front
 	count    int               // available resources of all
 	asking   []*stanza.Presence
-	told     map[jid.JID]struct{} // sent directed presence (RFC 6121 §4.6)
+	own      stanza.Presence // what was last broadcast, without payloads
+	// told are the addresses that were sent directed presence (RFC 6121 §4.6); false
+	// for those told since that it does not hold any more.
+	told map[jid.JID]bool
 	ignored  uint64
 }
 
@@ -68,7 +72,14 @@ func (v *view) apply(p *stanza.Presence, now time.Time, listed bool) []Event {
 	case stanza.AvailablePresence:
 		return v.appear(e, now)
 	case stanza.UnavailablePresence:
-		return v.disappear(e, now)
+		wasTold := v.toldTo(from.Bare())
+		v.untell(from)
+		events := v.disappear(e, now)
+		if wasTold && !v.toldTo(from.Bare()) && (!listed || inRoom(p)) {
+			// It was this client that has gone: nobody will tell who else does.
+			events = append(events, v.forgetAvailable(from.Bare())...)
+		}
+		return events
 	case stanza.ErrorPresence:
 		// The directed presence was not taken; that says nothing about others of
 		// that account, nor about an earlier nickname in the same room.
@@ -95,13 +106,16 @@ func (v *view) appear(e Event, now time.Time) []Event {
 	if c != nil {
 		e.Before, known = c.resources[e.JID]
 	}
-	if !known {
+	if known {
+		e.JID = e.Before.JID // a copy
+	} else {
 		if c != nil && len(c.resources) >= limit || v.count >= maxSeen {
 			v.ignored++
 			return nil
 		}
+		e.JID = ownJID(e.JID)
 		if c == nil {
-			if c = v.enter(contact); c == nil {
+			if c = v.enter(e.JID.Bare()); c == nil {
 				v.ignored++
 				return nil
 			}
@@ -121,7 +135,24 @@ func (v *view) appear(e Event, now time.Time) []Event {
 	return []Event{e}
 }
 
-// enter makes a contact known, or returns nil if there is no room.
+// ownJID returns a copy: an address from a stanza shares its memory with all other
+// strings of the stanza, which are not to be kept with it.
+func ownJID(j jid.JID) jid.JID {
+	if c, err := jid.Parse(strings.Clone(j.String())); err == nil {
+		return c
+	}
+	return j
+}
+
+// inRoom reports whether presence is that of an occupant of a room (XEP-0045 §7.2.3,
+// §7.14).
+func inRoom(p *stanza.Presence) bool {
+	_, ok := p.Payload(stream.Name{Space: "http://jabber.org/protocol/muc#user", Local: "x"})
+	return ok
+}
+
+// enter makes a contact known, or returns nil if there is no room. The address is
+// kept.
 func (v *view) enter(contact jid.JID) *seen {
 	if len(v.contacts) >= v.maxContacts {
 		oldest := v.gone.Front()
@@ -141,7 +172,6 @@ func (v *view) enter(contact jid.JID) *seen {
 // disappear is unavailable presence.
 func (v *view) disappear(e Event, now time.Time) []Event {
 	contact := e.JID.Bare()
-	v.untell(e.JID)
 	at, stamped := sentAt(e.Presence, now)
 	left := Departure{At: at, Status: shortened(e.Presence.Status)}
 	c := v.contacts[contact]
@@ -157,6 +187,7 @@ func (v *view) disappear(e Event, now time.Time) []Event {
 	case !stamped, c != nil && c.gone == nil, c != nil && !at.After(c.left.At):
 		return nil
 	case c == nil:
+		contact = ownJID(contact)
 		if c = v.enter(contact); c == nil {
 			v.ignored++
 			return nil
@@ -169,9 +200,8 @@ func (v *view) disappear(e Event, now time.Time) []Event {
 // remove takes the resource that e is about, or all of a bare JID, and returns
 // what comes of it.
 func (v *view) remove(c *seen, e Event, left Departure) []Event {
-	contact := e.JID.Bare()
-	gone := []Availability{}
-	if e.JID == contact {
+	var gone []Availability
+	if e.JID.IsBare() {
 		// RFC 6121 §4.5.4: the bare JID stands for all resources.
 		gone = slices.SortedFunc(maps.Values(c.resources), better)
 	} else if a, ok := c.resources[e.JID]; ok {
@@ -188,7 +218,7 @@ func (v *view) remove(c *seen, e Event, left Departure) []Event {
 		events = append(events, e)
 	}
 	if len(c.resources) == 0 {
-		v.leave(c, contact, left)
+		v.leave(c, gone[0].JID.Bare(), left)
 	}
 	return events
 }
@@ -216,10 +246,20 @@ func (v *view) forget(contact jid.JID) []Event {
 	return events
 }
 
-// reset is the end of a session.
-func (v *view) reset() {
+// forgetAvailable is forget for somebody whose departure, if that is known, is
+// kept.
+func (v *view) forgetAvailable(contact jid.JID) []Event {
+	if c := v.contacts[contact]; c == nil || c.gone != nil {
+		return nil
+	}
+	return v.forget(contact)
+}
+
+// lapse is the end of the client's own presence: what others do is not heard any
+// more.
+func (v *view) lapse() {
 	maps.DeleteFunc(v.contacts, func(_ jid.JID, c *seen) bool { return c.gone == nil })
-	v.count, v.asking, v.told = 0, nil, nil
+	v.count, v.told, v.own = 0, nil, stanza.Presence{}
 }
 
 // ask notes a request for a subscription. It reports false if nothing is new: the
@@ -232,12 +272,12 @@ func (v *view) ask(p *stanza.Presence, from jid.JID) bool {
 		v.ignored++
 		return false
 	}
-	kept := p.Clone()
-	if b, err := kept.AppendXML(nil); err != nil || len(b) > maxRequest {
-		// As on the server, a long one is cut down to what it says.
-		kept = &stanza.Presence{ID: cutText(p.ID, maxStatus), To: p.To, Type: p.Type, Lang: cutText(p.Lang, maxStatus), Status: shortened(p.Status)}
+	// As on the server, a long one is cut down to what it says.
+	kept := &stanza.Presence{To: v.account, Type: p.Type, Status: shortened(p.Status)}
+	if b, err := p.AppendXML(nil); err == nil && len(b) <= maxRequest {
+		kept = p.Clone()
 	}
-	kept.From = from
+	kept.From = ownJID(from)
 	v.asking = append(v.asking, kept)
 	return true
 }
@@ -258,19 +298,22 @@ func (v *view) requests() []*stanza.Presence {
 	return out
 }
 
-// tell notes directed presence. The error wraps [roster.ErrFull].
+// tell notes directed presence, and reports whether the address is a new one. The
+// error wraps [roster.ErrFull].
 func (v *view) tell(to jid.JID) (isNew bool, err error) {
-	if _, ok := v.told[to]; ok {
-		return false, nil
+	if _, ok := v.told[to]; !ok && len(v.told) >= maxTold {
+		// Those who are only believed make room.
+		maps.DeleteFunc(v.told, func(_ jid.JID, holds bool) bool { return !holds })
+		if len(v.told) >= maxTold {
+			return false, roster.ErrFull
+		}
 	}
-	if len(v.told) >= maxTold {
-		return false, roster.ErrFull
-	}
+	_, known := v.told[to]
 	if v.told == nil {
-		v.told = make(map[jid.JID]struct{})
+		v.told = make(map[jid.JID]bool)
 	}
-	v.told[to] = struct{}{}
-	return true, nil
+	v.told[ownJID(to)] = true
+	return !known, nil
 }
 
 // untell notes that an address has gone, and with a bare one all of its resources.
@@ -278,7 +321,7 @@ func (v *view) tell(to jid.JID) (isNew bool, err error) {
 func (v *view) untell(from jid.JID) {
 	delete(v.told, from)
 	if from.IsBare() {
-		maps.DeleteFunc(v.told, func(to jid.JID, _ struct{}) bool { return to.Bare() == from })
+		maps.DeleteFunc(v.told, func(to jid.JID, _ bool) bool { return to.Bare() == from })
 	}
 }
 

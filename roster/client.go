@@ -58,8 +58,9 @@ type Options struct {
 	// Client and send. Nil: nobody is told.
 	OnChange func(ctx context.Context, e Event)
 
-	// Report is told the errors of the Cache, which hinder nothing else. Nil means
-	// that they are logged with [slog.Default].
+	// Report is told what hinders nothing else: errors of the Cache, and contacts
+	// that were left out of a result (see Query.Skipped). Nil means that it is
+	// logged with [slog.Default].
 	Report func(ctx context.Context, err error)
 }
 
@@ -199,6 +200,9 @@ func (c *Client) fetch(ctx context.Context, d Doer) error {
 	get := c.core.begin(c.versioned.Load())
 	c.mu.Unlock()
 	result, err := Get(ctx, d, get)
+	if result != nil && result.Skipped > 0 {
+		c.report(ctx, fmt.Errorf("roster: %d contacts of the server have no valid address and were left out", result.Skipped))
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -317,7 +321,7 @@ func (c *Client) report(ctx context.Context, err error) {
 		c.opts.Report(ctx, err)
 		return
 	}
-	slog.Default().WarnContext(ctx, "roster cache", "err", err)
+	slog.Default().WarnContext(ctx, "roster", "err", err)
 }
 
 // List returns a copy of the list as it is now.
@@ -340,7 +344,8 @@ func (c *Client) Item(contact jid.JID) (Item, bool) {
 }
 
 // Current reports whether the list follows the roster of the server: the last Sync
-// has succeeded, and every push since has been applied.
+// has succeeded, and every push since has been applied. It knows nothing of the
+// connection: when that ends, the next Sync is what makes the list current again.
 func (c *Client) Current() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

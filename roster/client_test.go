@@ -469,8 +469,7 @@ func TestSyncConcurrent(t *testing.T) {
 func TestClientConcurrent(t *testing.T) {
 	var mu sync.Mutex
 	names := map[jid.JID]roster.Item{}
-	var r *rig
-	r = newRig(t, roster.Options{OnChange: func(_ context.Context, e roster.Event) {
+	r := newRig(t, roster.Options{OnChange: func(_ context.Context, e roster.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !names[e.Contact()].Equal(e.Before) {
@@ -499,7 +498,7 @@ func TestClientConcurrent(t *testing.T) {
 
 // A program that is slow with events costs the pushes beyond the bound, and knows it.
 func TestEventsBound(t *testing.T) {
-	var r *rig
+	var r *rig // which the options need
 	first, replies := true, map[string]int{}
 	r = newRig(t, roster.Options{OnChange: func(context.Context, roster.Event) {
 		if !first {
@@ -517,6 +516,17 @@ func TestEventsBound(t *testing.T) {
 	require.False(t, r.Current())
 	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
 	require.True(t, r.Current())
+}
+
+// One contact whose address was one under older rules does not cost all others; in
+// a push it is an error like any.
+func TestSyncSkips(t *testing.T) {
+	r := newRig(t, roster.Options{})
+	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='old_host@example_com'/><item jid='nurse@example.com'/><item jid=''/>`))))
+	require.Equal(t, []string{`+nurse@example.com "" None []`}, r.flush())
+	require.Len(t, r.errs, 1)
+	require.ErrorContains(t, r.errs[0], "2 contacts")
+	require.Contains(t, r.push(`<item jid='old_host@example_com'/>`), "<jid-malformed")
 }
 
 func TestNewClientErrors(t *testing.T) {

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"errors"
 	"slices"
 
 	"stanzakit.dev/xmpp/internal/quote"
@@ -36,6 +37,10 @@ type Query struct {
 	Versioned bool
 	// Items are the contacts: one in a set or push, none in a get.
 	Items []Entry
+	// Skipped is how many items of a result [Get] has left out, because their
+	// addresses are none under the present rules (RFC 7622): nobody could write
+	// to them, and they would cost the user all other contacts.
+	Skipped int
 }
 
 // Entry is the element <item/>: a contact, or the word that it is removed.
@@ -99,8 +104,14 @@ func (e *Entry) write(w *stream.Writer, set bool) {
 // 6121 §2.1.2.5), and so are groups without a name or named twice. Elements and
 // attributes of others are ignored. The error is a [*stanza.Error].
 func (q *Query) DecodeElement(el *stream.Element) error {
+	return q.decode(el, false)
+}
+
+// decode is DecodeElement; with skip, items with an address that is none are left
+// out.
+func (q *Query) decode(el *stream.Element, skip bool) error {
 	*q = Query{}
-	out, err := decodeQuery(el)
+	out, err := decodeQuery(el, skip)
 	if err != nil {
 		return err
 	}
@@ -132,7 +143,7 @@ func tidy(groups []string) []string {
 }
 
 // decodeQuery reads what is there, with groups as they stand.
-func decodeQuery(el *stream.Element) (Query, error) {
+func decodeQuery(el *stream.Element, skip bool) (Query, error) {
 	if el == nil || el.Name() != queryName {
 		return Query{}, refuse(stanza.BadRequest, "there is no query of %s", NS)
 	}
@@ -150,6 +161,10 @@ func decodeQuery(el *stream.Element) (Query, error) {
 			return Query{}, refuse(stanza.NotAcceptable, "more than %d items", maxItems)
 		}
 		e, err := decodeEntry(child)
+		if skip && errors.Is(err, stanza.JIDMalformed) {
+			q.Skipped++
+			continue
+		}
 		if err != nil {
 			return Query{}, err
 		}

@@ -17,7 +17,8 @@ type Doer interface {
 // Get asks the server of the stream for the roster (RFC 6121 §2.1.3). Of get, which
 // may be nil, the version is sent (§2.6.2): not to a server that does not advertise
 // versions. The result is nil if the server returns an empty result: the roster of
-// that version is still right, or pushes follow (§2.6.3). A [Client] does all this.
+// that version is still right, or pushes follow (§2.6.3). It is bounded like
+// [Query.DecodeElement], see also Query.Skipped. A [Client] does all this.
 //
 // Errors wrap that of d, such as a [*stanza.Error] of the server, or are a
 // *stanza.Error without Received for a result that cannot be read. ctx should have a
@@ -35,7 +36,7 @@ func Get(ctx context.Context, d Doer, get *Query) (*Query, error) {
 		return nil, nil
 	}
 	result := new(Query)
-	if err := result.DecodeElement(reply.Element()); err != nil {
+	if err := result.decode(reply.Element(), true); err != nil {
 		return nil, fmt.Errorf("roster: a result that cannot be read: %w", err)
 	}
 	return result, nil

@@ -44,7 +44,7 @@ func ParseGet(account jid.JID, iq *stanza.IQ) (*Query, error) {
 	if iq.From.Bare() != account {
 		return nil, refuse(stanza.ServiceUnavailable, "")
 	}
-	q, err := decodeQuery(iq.Element())
+	q, err := decodeQuery(iq.Element(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func ParseSet(account jid.JID, iq *stanza.IQ, lim *Limits) (Entry, error) {
 	if iq.From.Bare() != account {
 		return Entry{}, refuse(stanza.Forbidden, "this is the roster of somebody else")
 	}
-	q, err := decodeQuery(iq.Element())
+	q, err := decodeQuery(iq.Element(), false)
 	if err != nil {
 		return Entry{}, err
 	}

@@ -55,7 +55,7 @@ func build(ctx context.Context, c config, domain jid.JID, out interface{ Write([
 		MaxConnections:         100_000,
 	}
 	if c.plaintext {
-		s.Auth = &auth.ServerOptions{AllowPlain: true, InsecureWithoutTLS: true}
+		s.Auth = &auth.ServerOptions{AllowPlain: true, InsecureWithoutTLS: true, InsecurePlainWithoutTLS: true}
 		s.Rates = xmpp.Rates{Stanzas: stream.Unlimited, Bytes: stream.Unlimited}
 	}
 	return s, func() error { return nil }, nil

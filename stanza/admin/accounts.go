@@ -39,12 +39,11 @@ type Accounts interface {
 	// Enable ends what Disable began.
 	Enable(ctx context.Context, account jid.JID) error
 
-	// Count returns how many accounts of a domain there are.
-	Count(ctx context.Context, domain jid.JID, which Which) (int, error)
-	// List returns accounts of a domain in the order of their addresses as strings:
-	// those after the given one, or from the first if that is zero, and no more
-	// than limit.
-	List(ctx context.Context, domain jid.JID, which Which, after jid.JID, limit int) ([]jid.JID, error)
+	// Count returns how many accounts there are.
+	Count(ctx context.Context, which Which) (int, error)
+	// List returns accounts in the order of their addresses as strings: those after
+	// the given one, or from the first if that is zero, and no more than limit.
+	List(ctx context.Context, which Which, after jid.JID, limit int) ([]jid.JID, error)
 }
 
 // Which says which accounts are meant.
@@ -68,6 +67,19 @@ func refusal(err error) error {
 		return unknown("", err)
 	}
 	return err
+}
+
+// conditionOf returns the condition that an error stands for.
+func conditionOf(err error) stanza.Condition {
+	var e *stanza.Error
+	if errors.As(err, &e) {
+		return e.Condition
+	}
+	var c stanza.Condition
+	if errors.As(err, &c) {
+		return c
+	}
+	return stanza.InternalServerError
 }
 
 // unknown is the error about an account that is not there.

@@ -13,28 +13,22 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// task is one of the use cases of XEP-0133 §4.
-type task struct {
+// action is one of the use cases of XEP-0133 §4.
+type action struct {
 	node string // behind NS and a '#'
 	name string // for a person
 	form *form.Data
-	// run does it, for the domain that was asked. The form that was filled in is
-	// nil if there is none to fill in.
-	run func(ctx context.Context, c call, in *form.Data) (*form.Data, error)
-}
-
-// call is who asks for what.
-type call struct {
-	admin  jid.JID // full
-	domain jid.JID
+	// run does it, on behalf of an administrator, a full JID. The form was found to
+	// be filled in as asked; it is nil if there is none to fill in.
+	run func(ctx context.Context, admin jid.JID, in *form.Data) (*form.Data, error)
 }
 
 // farewell bounds the wait for sessions that are ended.
 const farewell = 5 * time.Second
 
-// tasks returns what the module can do.
-func (m *Module) tasks() []task {
-	return []task{
+// actions returns what the module can do.
+func (m *Module) actions() []action {
+	return []action{
 		{"add-user", "Add User", question("Adding a User", "Fill out this form to add a user.",
 			accountQuestion("The Jabber ID for the account to be added"),
 			form.Field{Var: passwordField, Type: form.TextPrivate, Label: "The password for this account", Required: true},
@@ -67,8 +61,8 @@ func (m *Module) tasks() []task {
 }
 
 // add is XEP-0133 §4.1.
-func (m *Module) add(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	account, err := target(in, c.domain)
+func (m *Module) add(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
+	account, err := m.target(in)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +79,13 @@ func (m *Module) add(ctx context.Context, c call, in *form.Data) (*form.Data, er
 // each does something for every account that a form names, after all of them have
 // been found to be there. What it would lock the administrator out with is not
 // done.
-func (m *Module) each(ctx context.Context, c call, in *form.Data, lockout bool, do func(jid.JID) error) (*form.Data, error) {
-	accounts, err := targets(in, c.domain, false)
+func (m *Module) each(ctx context.Context, admin jid.JID, in *form.Data, lockout bool, do func(jid.JID) error) (*form.Data, error) {
+	accounts, err := m.targets(in, false)
 	if err != nil {
 		return nil, err
 	}
 	for _, account := range accounts {
-		if lockout && account == c.admin.Bare() {
+		if lockout && account == admin.Bare() {
 			return nil, &stanza.Error{Condition: stanza.NotAllowed, Text: "not the own account"}
 		}
 		if err := m.exists(ctx, account); err != nil {
@@ -121,15 +115,15 @@ func (m *Module) exists(ctx context.Context, account jid.JID) error {
 }
 
 // remove is XEP-0133 §4.2.
-func (m *Module) remove(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	return m.each(ctx, c, in, true, func(account jid.JID) error {
+func (m *Module) remove(ctx context.Context, admin jid.JID, in *form.Data) (*form.Data, error) {
+	return m.each(ctx, admin, in, true, func(account jid.JID) error {
 		return register.Remove(ctx, m.host, m.Accounts, account)
 	})
 }
 
 // disable is XEP-0133 §4.3: no session stays, and everything else does.
-func (m *Module) disable(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	return m.each(ctx, c, in, true, func(account jid.JID) error {
+func (m *Module) disable(ctx context.Context, admin jid.JID, in *form.Data) (*form.Data, error) {
+	return m.each(ctx, admin, in, true, func(account jid.JID) error {
 		if err := m.Accounts.Disable(ctx, account); err != nil {
 			return err
 		}
@@ -139,14 +133,14 @@ func (m *Module) disable(ctx context.Context, c call, in *form.Data) (*form.Data
 }
 
 // enable is XEP-0133 §4.4.
-func (m *Module) enable(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	return m.each(ctx, c, in, false, func(account jid.JID) error { return m.Accounts.Enable(ctx, account) })
+func (m *Module) enable(ctx context.Context, admin jid.JID, in *form.Data) (*form.Data, error) {
+	return m.each(ctx, admin, in, false, func(account jid.JID) error { return m.Accounts.Enable(ctx, account) })
 }
 
 // endSessions is XEP-0133 §4.5: all sessions of a bare JID, one of a full JID. A
 // session that is not there is none that has to be ended.
-func (m *Module) endSessions(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	whose, err := targets(in, c.domain, true)
+func (m *Module) endSessions(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
+	whose, err := m.targets(in, true)
 	if err != nil {
 		return nil, err
 	}
@@ -178,10 +172,9 @@ func (m *Module) end(ctx context.Context, sessions []stanza.Resource, reason str
 	wg.Wait()
 }
 
-// setPassword is XEP-0133 §4.7. The sessions of the account go on, unless
-// EndSessions says otherwise.
-func (m *Module) setPassword(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	account, err := target(in, c.domain)
+// setPassword is XEP-0133 §4.7, which does not say what becomes of sessions.
+func (m *Module) setPassword(ctx context.Context, admin jid.JID, in *form.Data) (*form.Data, error) {
+	account, err := m.target(in)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +191,7 @@ func (m *Module) setPassword(ctx context.Context, c call, in *form.Data) (*form.
 	if !m.KeepSessions {
 		var others []stanza.Resource
 		for _, r := range m.host.Resources(account) {
-			if r.Addr() != c.admin {
+			if r.Addr() != admin {
 				others = append(others, r)
 			}
 		}
@@ -209,8 +202,8 @@ func (m *Module) setPassword(ctx context.Context, c call, in *form.Data) (*form.
 
 // stats is XEP-0133 §4.10, as far as it is known, and without addresses of the
 // network.
-func (m *Module) stats(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
-	account, err := target(in, c.domain)
+func (m *Module) stats(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
+	account, err := m.target(in)
 	if err != nil {
 		return nil, err
 	}
@@ -238,9 +231,9 @@ func (m *Module) stats(ctx context.Context, c call, in *form.Data) (*form.Data, 
 }
 
 // count is XEP-0133 §4.13 and §4.14.
-func (m *Module) count(name, label string, which Which) func(context.Context, call, *form.Data) (*form.Data, error) {
-	return func(ctx context.Context, c call, _ *form.Data) (*form.Data, error) {
-		n, err := m.Accounts.Count(ctx, c.domain, which)
+func (m *Module) count(name, label string, which Which) func(context.Context, jid.JID, *form.Data) (*form.Data, error) {
+	return func(ctx context.Context, _ jid.JID, _ *form.Data) (*form.Data, error) {
+		n, err := m.Accounts.Count(ctx, which)
 		if err != nil {
 			return nil, err
 		}
@@ -248,30 +241,28 @@ func (m *Module) count(name, label string, which Which) func(context.Context, ca
 	}
 }
 
-// online returns the accounts of a domain that have a session.
-func (m *Module) online(domain jid.JID) map[jid.JID]bool {
+// online returns the accounts that have a session.
+func (m *Module) online() map[jid.JID]bool {
 	out := make(map[jid.JID]bool)
 	for _, r := range m.host.Resources(jid.JID{}) {
-		if account := r.Addr().Bare(); account.DomainJID() == domain {
-			out[account] = true
-		}
+		out[r.Addr().Bare()] = true
 	}
 	return out
 }
 
 // countOnline is XEP-0133 §4.15.
-func (m *Module) countOnline(_ context.Context, c call, _ *form.Data) (*form.Data, error) {
-	return outcome(number("onlineusersnum", "The number of online users", len(m.online(c.domain)))), nil
+func (m *Module) countOnline(_ context.Context, _ jid.JID, _ *form.Data) (*form.Data, error) {
+	return outcome(number("onlineusersnum", "The number of online users", len(m.online()))), nil
 }
 
 // list is XEP-0133 §4.18 and §4.19.
-func (m *Module) list(name, label string, which Which) func(context.Context, call, *form.Data) (*form.Data, error) {
-	return func(ctx context.Context, c call, in *form.Data) (*form.Data, error) {
+func (m *Module) list(name, label string, which Which) func(context.Context, jid.JID, *form.Data) (*form.Data, error) {
+	return func(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
 		limit, after, err := page(in)
 		if err != nil {
 			return nil, err
 		}
-		accounts, err := m.Accounts.List(ctx, c.domain, which, after, limit)
+		accounts, err := m.Accounts.List(ctx, which, after, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -280,17 +271,17 @@ func (m *Module) list(name, label string, which Which) func(context.Context, cal
 }
 
 // listOnline is XEP-0133 §4.20.
-func (m *Module) listOnline(_ context.Context, c call, in *form.Data) (*form.Data, error) {
+func (m *Module) listOnline(_ context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
 	limit, after, err := page(in)
 	if err != nil {
 		return nil, err
 	}
-	return outcome(addresses("onlineuserjids", "The list of all online users", sorted(m.online(c.domain), after, limit))), nil
+	return outcome(addresses("onlineuserjids", "The list of all online users", sorted(m.online(), after, limit))), nil
 }
 
 // announce is XEP-0133 §4.23: to everybody who has a session now, and is
 // available.
-func (m *Module) announce(_ context.Context, c call, in *form.Data) (*form.Data, error) {
+func (m *Module) announce(_ context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
 	text := in.Field(announcementField).Text()
 	switch {
 	case text == "":
@@ -299,12 +290,12 @@ func (m *Module) announce(_ context.Context, c call, in *form.Data) (*form.Data,
 		return nil, unfit("the announcement is too long")
 	}
 	for _, r := range m.host.Resources(jid.JID{}) {
-		if r.Presence() == nil || r.Addr().DomainJID() != c.domain {
+		if r.Presence() == nil {
 			continue
 		}
 		// A client that does not read loses its session, and nothing else is to be
 		// done about it.
-		_ = r.TrySend(&stanza.Message{From: c.domain, To: r.Addr(), Type: stanza.HeadlineMessage, Body: stanza.Plain(text)})
+		_ = r.TrySend(&stanza.Message{From: r.Addr().DomainJID(), To: r.Addr(), Type: stanza.HeadlineMessage, Body: stanza.Plain(text)})
 	}
 	return nil, nil
 }

@@ -76,17 +76,18 @@ func unfit(format string, args ...any) error {
 // shown quotes an address of a form for an error text.
 func shown(j jid.JID) string { return quote.ASCII(j.String(), 128) }
 
-// local checks that an address is one of the domain that the command was sent to.
-func local(j, domain jid.JID) error {
-	if j.Local() == "" || j.DomainJID() != domain {
-		return unfit("%s is no account of %s", shown(j), domain)
+// local checks that an address is one of an account of this server, or of a session
+// of one.
+func (m *Module) local(j jid.JID) error {
+	if j.Local() == "" || !slices.Contains(m.host.Domains(), j.DomainJID()) {
+		return unfit("%s is no account here", shown(j))
 	}
 	return nil
 }
 
 // target returns the account that a command is for (XEP-0133 §4.7 note: a bare
 // JID).
-func target(in *form.Data, domain jid.JID) (jid.JID, error) {
+func (m *Module) target(in *form.Data) (jid.JID, error) {
 	j, err := in.Field(accountField).JID()
 	if err != nil {
 		return jid.JID{}, unfit("the address is missing or malformed")
@@ -94,13 +95,12 @@ func target(in *form.Data, domain jid.JID) (jid.JID, error) {
 	if !j.IsBare() {
 		return jid.JID{}, unfit("%s is no account", shown(j))
 	}
-	return j, local(j, domain)
+	return j, m.local(j)
 }
 
 // targets returns whom a command is for; full says that they may be sessions.
-func targets(in *form.Data, domain jid.JID, full bool) ([]jid.JID, error) {
-	f := in.Field(accountsField)
-	out, err := f.JIDs()
+func (m *Module) targets(in *form.Data, full bool) ([]jid.JID, error) {
+	out, err := in.Field(accountsField).JIDs()
 	switch {
 	case err != nil || len(out) == 0:
 		return nil, unfit("the addresses are missing or malformed")
@@ -111,7 +111,7 @@ func targets(in *form.Data, domain jid.JID, full bool) ([]jid.JID, error) {
 		if j.IsFull() && !full {
 			return nil, unfit("%s is no account", shown(j))
 		}
-		if err := local(j, domain); err != nil {
+		if err := m.local(j); err != nil {
 			return nil, err
 		}
 	}
@@ -138,9 +138,9 @@ func page(in *form.Data) (limit int, after jid.JID, err error) {
 	case "none":
 		limit = maxItems
 	default:
-		n, err := f.Int()
-		if err != nil || n < 1 || n > maxItems {
-			return 0, jid.JID{}, unfit("the maximum number of items is from 1 to %d", maxItems)
+		n, err := f.Int() // one of the options
+		if err != nil {
+			return 0, jid.JID{}, unfit("the maximum number of items is malformed")
 		}
 		limit = int(n)
 	}

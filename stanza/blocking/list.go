@@ -66,22 +66,16 @@ func (l *list) without(items []jid.JID) *list {
 	return newList(slices.DeleteFunc(slices.Clone(l.addresses()), func(item jid.JID) bool { return gone[item] }))
 }
 
-// affected returns the contacts among viewers, which are bare, that are concerned
-// when items come to a list or go: an item with a resource stands for that
-// resource of a viewer.
+// affected returns the contacts that are concerned when items come to a list or
+// go: the items themselves, and for a domain those of viewers that are there.
 func affected(items, viewers []jid.JID) []jid.JID {
-	domains, viewing := make(map[jid.JID]bool), make(map[jid.JID]bool, len(viewers))
-	for _, v := range viewers {
-		viewing[v] = true
-	}
-	var out []jid.JID
+	domains := make(map[jid.JID]bool)
 	for _, item := range items {
 		if item.Local() == "" && item.IsBare() {
 			domains[item] = true
-		} else if viewing[item.Bare()] {
-			out = append(out, item)
 		}
 	}
+	out := slices.Clone(items)
 	for _, v := range viewers {
 		if domains[v.DomainJID()] {
 			out = append(out, v)

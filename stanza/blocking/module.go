@@ -37,12 +37,18 @@ var (
 // presences is what the module needs of its host besides what every host has.
 type presences interface {
 	// Show sends a contact the current presence of the available resources of an
-	// account; what the gate says applies.
+	// account, if it is subscribed to that. It does not ask the gate.
 	Show(ctx context.Context, account, contact jid.JID)
-	// Hide sends a contact unavailable presence from them, past the gate.
+	// Hide sends a contact unavailable presence from them, if it is subscribed or was
+	// sent directed presence. It does not ask the gate.
 	Hide(ctx context.Context, account, contact jid.JID)
-	// Viewers returns the bare JIDs that have a subscription to the presence of an
-	// account.
+}
+
+// viewers is what a host has besides that knows its rosters. Without it, contacts
+// at a domain that is blocked as a whole are not told.
+type viewers interface {
+	// Viewers returns the addresses that have a subscription to the presence of an
+	// account, or were sent directed presence, in no order.
 	Viewers(ctx context.Context, account jid.JID) ([]jid.JID, error)
 }
 
@@ -60,7 +66,7 @@ func (*Module) Features() []string { return []string{NS} }
 func (m *Module) Attach(h stanza.Host) error {
 	p, ok := h.(presences)
 	if !ok {
-		return errors.New("blocking: the host lacks the methods Show, Hide and Viewers")
+		return errors.New("blocking: the host lacks the methods Show and Hide")
 	}
 	if m.Store == nil {
 		m.Store = &MemoryStore{}
@@ -142,9 +148,12 @@ func (m *Module) handleUnblock(ctx context.Context, iq *stanza.IQ) (stanza.Paylo
 // the contacts that items are about; no items stands for the whole list.
 func (m *Module) change(ctx context.Context, account jid.JID, push stanza.Payload, items []jid.JID, with func(*list) *list) error {
 	// Whatever can fail comes first: then either all is done or nothing.
-	viewers, err := m.presences.Viewers(ctx, account)
-	if err != nil {
-		return fmt.Errorf("blocking: who sees the presence: %w", err)
+	var viewing []jid.JID
+	if v, ok := m.host.(viewers); ok {
+		var err error
+		if viewing, err = v.Viewers(ctx, account); err != nil {
+			return fmt.Errorf("blocking: who sees the presence: %w", err)
+		}
 	}
 	s := m.lists.shard(account)
 	// All of it under the lock, so that contacts and resources hear of changes in
@@ -171,7 +180,7 @@ func (m *Module) change(ctx context.Context, account jid.JID, push stanza.Payloa
 	if len(items) == 0 {
 		items = before.addresses()
 	}
-	for _, contact := range affected(items, viewers) {
+	for _, contact := range affected(items, viewing) {
 		switch was, is := before.blocks(contact), after.blocks(contact); {
 		case m.exempt(account, contact):
 		case is && !was:

@@ -83,6 +83,9 @@ func (a *Announcer) FindNode(_ context.Context, _ *stanza.IQ, node string) (*dis
 	}}, nil
 }
 
+// StreamFeatures implements [stanza.StreamFeaturer] with [Announcer.Feature].
+func (a *Announcer) StreamFeatures() []stream.Feature { return []stream.Feature{a.Feature()} }
+
 // Feature returns the stream feature by which a server announces itself to those
 // who have authenticated (XEP-0115 §6.3). They ask the domain of the stream what
 // it stands for. There is nothing to negotiate.

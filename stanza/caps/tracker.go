@@ -60,9 +60,9 @@ type outcome struct {
 // question is what is asked once at a time: what a key stands for, or what an
 // address means by something that cannot be verified.
 type question struct {
-	key Key
-	who jid.JID
-	cap Caps
+	key   Key
+	who   jid.JID
+	about Caps
 }
 
 // flight is a question on its way.
@@ -145,7 +145,7 @@ func (t *Tracker) Info(ctx context.Context, d disco.Doer, who jid.JID) (*disco.I
 		if !ok {
 			return nil, fmt.Errorf("%w by that address", ErrNone)
 		}
-		q := question{who: who, cap: c}
+		q := question{who: who, about: c}
 		if c.Verifiable() {
 			q = question{key: c.Key()}
 		}
@@ -174,7 +174,7 @@ func (t *Tracker) Info(ctx context.Context, d disco.Doer, who jid.JID) (*disco.I
 			patient = f.who == who
 		case <-ctx.Done():
 			tired.Stop()
-			return nil, fmt.Errorf("caps: waiting for an answer to somebody else: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("caps: waiting for an answer to somebody else: %w", ctx.Err())
 		}
 		tired.Stop()
 		select {
@@ -185,12 +185,19 @@ func (t *Tracker) Info(ctx context.Context, d disco.Doer, who jid.JID) (*disco.I
 		if f.err == nil {
 			return f.info, nil
 		}
-		if f.who == who && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+		if f.who == who && isAnswer(f.err) {
 			return nil, f.err
 		}
-		// What failed was somebody else's: their context, or their answer. XEP-0115
+		// What failed was somebody else's: their call, or their answer. XEP-0115
 		// §5.4 rule 3.9: check that of another entity that announces the same.
 	}
+}
+
+// isAnswer reports whether err is what the one who was asked has said, rather
+// than something that happened to the call.
+func isAnswer(err error) bool {
+	_, ok := errors.AsType[*stanza.Error](err)
+	return ok || errors.Is(err, ErrIllFormed) || errors.Is(err, ErrMismatch)
 }
 
 // settled returns an outcome for one address, unless it is an error and somebody

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -155,15 +156,45 @@ func TestUnverifiable(t *testing.T) {
 
 // An answer that does not come, or is refused, is asked for again the next time.
 func TestRefused(t *testing.T) {
-	tr := new(caps.Tracker)
-	tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
-	n := &network{t: t}
-	_, err := tr.Info(t.Context(), n, romeo)
-	require.ErrorIs(t, err, stanza.ServiceUnavailable)
-	n.answer = answers{romeo: exodus}
-	_, err = tr.Info(t.Context(), n, romeo)
-	require.NoError(t, err)
-	require.Len(t, n.asked, 2)
+	for _, c := range []string{exodusC, "<c xmlns='http://jabber.org/protocol/caps' node='n' ver='v'/>"} {
+		tr := new(caps.Tracker)
+		tr.Note(presence(t, romeo, stanza.AvailablePresence, c))
+		n := &network{t: t}
+		_, err := tr.Info(t.Context(), n, romeo)
+		require.ErrorIs(t, err, stanza.ServiceUnavailable)
+		n.answer = answers{romeo: exodus}
+		if c != exodusC {
+			n.answer[romeo] = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+		}
+		_, err = tr.Info(t.Context(), n, romeo)
+		require.NoError(t, err)
+		require.Len(t, n.asked, 2)
+	}
+}
+
+// closing is a connection that is lost while it waits for a reply.
+type closing struct{}
+
+func (closing) Do(context.Context, *stanza.IQ) (*stanza.IQ, error) {
+	<-time.After(time.Second)
+	return nil, net.ErrClosed
+}
+
+// Who waits for an answer on somebody else's connection asks on their own when
+// that is lost.
+func TestClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := new(caps.Tracker)
+		tr.Note(presence(t, romeo, stanza.AvailablePresence, exodusC))
+		var lost error
+		var wg sync.WaitGroup
+		wg.Go(func() { _, lost = tr.Info(t.Context(), closing{}, romeo) })
+		synctest.Wait()
+		_, err := tr.Info(t.Context(), &network{t: t, answer: answers{romeo: exodus}}, romeo)
+		require.NoError(t, err)
+		wg.Wait()
+		require.ErrorIs(t, lost, net.ErrClosed)
+	})
 }
 
 // Those who want to know the same at the same time ask once.

@@ -78,10 +78,16 @@ func typeOf(t *stanza.Transit) stanza.MessageType {
 // always those that the client wrote.
 func appendOriginal(b []byte, t *stanza.Transit, d Direction) ([]byte, error) {
 	// XEP-0297 §3.2: in the namespace jabber:client, which is declared on it.
-	b, err := t.Element.AppendFramed(b, stream.NSClient,
-		stream.AttrSet{Name: stream.Name{Local: "from"}, Value: t.From.String()},
-		stream.AttrSet{Name: stream.Name{Local: "to"}, Value: t.To.String(), Remove: t.To.IsZero()},
-	)
+	set := [3]stream.AttrSet{
+		{Name: stream.Name{Local: "from"}, Value: t.From.String()},
+		{Name: stream.Name{Local: "to"}, Value: t.To.String(), Remove: t.To.IsZero()},
+		{Name: langName, Value: streamLang(t)},
+	}
+	n := len(set)
+	if set[2].Value == "" {
+		n--
+	}
+	b, err := t.Element.AppendFramed(b, stream.NSClient, set[:n]...)
 	if err != nil || d != Sent || len(t.SenderExtra) == 0 {
 		return b, err
 	}
@@ -101,4 +107,24 @@ func appendOriginal(b []byte, t *stanza.Transit, d Direction) ([]byte, error) {
 		}
 	}
 	return append(b, end...), nil
+}
+
+var langName = stream.Name{Space: stream.NSXML, Local: "lang"}
+
+// sessioned is a resource that tells which session is beneath it.
+type sessioned interface{ Session() *stream.Session }
+
+// streamLang returns the language of a message that names none itself: that of the
+// stream that it came on, which says so no more where the copy goes (RFC 6120
+// §4.7.4).
+func streamLang(t *stanza.Transit) string {
+	if _, ok := t.Element.AttrNS(langName); ok {
+		return ""
+	}
+	if s, ok := t.Sender.(sessioned); ok {
+		if session := s.Session(); session != nil {
+			return session.Header().Lang
+		}
+	}
+	return ""
 }

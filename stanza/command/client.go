@@ -116,7 +116,9 @@ func (e *Execution) Done() bool { return e.Response.Status != Executing }
 func (e *Execution) Next(ctx context.Context, f *form.Data) error { return e.step(ctx, Next, f) }
 
 // Complete submits the form and has the command done. The form may be nil.
-func (e *Execution) Complete(ctx context.Context, f *form.Data) error { return e.step(ctx, Complete, f) }
+func (e *Execution) Complete(ctx context.Context, f *form.Data) error {
+	return e.step(ctx, Complete, f)
+}
 
 // Prev goes back to the stage before.
 func (e *Execution) Prev(ctx context.Context) error { return e.step(ctx, Prev, nil) }

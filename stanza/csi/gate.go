@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -86,44 +85,27 @@ func (g *gate) flush(next func(stream.Appender) error) error {
 	return nil
 }
 
-// hold decides whether a stanza waits, and if so, returns a copy.
+// hold decides whether a stanza waits, and if so, returns a copy. What is looked at
+// is what would be written: the Transit may be about another stanza, such as the one
+// that is answered.
 func (g *gate) hold(t *stanza.Transit, st stream.Appender) (*waiting, error) {
-	var from jid.JID
-	var el *stream.Element
-	var b []byte
-	switch {
-	case t != nil && t.Kind == stanza.IQKind:
-		return nil, nil
-	case t != nil:
-		el, from = t.Element, t.From
-	default:
-		if _, ok := st.(*stanza.IQ); ok {
-			return nil, nil // the usual answer or push, without a look at its bytes
-		}
-		var err error
-		if b, err = st.AppendXML(nil); err != nil {
-			return nil, err
-		}
-		if el = first(b); el == nil {
-			return nil, nil
-		}
-		if from, err = el.From(); err != nil {
-			return nil, nil
-		}
+	_, iq := st.(*stanza.IQ)
+	if iq || t != nil && (t.Kind == stanza.IQKind || t.Kind == stanza.MessageKind && t.Element != nil && !CanWait(t.Element)) {
+		return nil, nil // most of what does not wait, without encoding it
 	}
-	if !CanWait(el) || !g.mod.unimportant(g.r, el) {
-		return nil, nil
+	b, err := st.AppendXML(nil)
+	if err != nil {
+		return nil, err
 	}
-	if b == nil {
-		var err error
-		if b, err = st.AppendXML(nil); err != nil {
-			return nil, err
-		}
+	el := first(b)
+	if el == nil || !CanWait(el) || !g.mod.unimportant(g.r, el) {
+		return nil, nil
 	}
 	w := &waiting{b: bytes.TrimRight(b, " \t\r\n"), since: time.Now(), by: g.r.Addr().DomainJID()}
 	_, w.stamped = el.Child(delayName)
 	if stanza.KindOf(el.Name()) == stanza.PresenceKind && replaceable(el) {
-		w.latest = from
+		// A server writes addresses that are good. From others nothing is replaced.
+		w.latest, _ = el.From()
 	}
 	return w, nil
 }

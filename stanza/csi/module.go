@@ -17,8 +17,9 @@ import (
 type Module struct {
 	// Unimportant is the policy: it reports whether a stanza may wait until the
 	// client r is active again. It is asked only about what [CanWait] at all, and
-	// only while r is inactive; it must be fast, and el is borrowed. Its addresses
-	// are what the sender wrote. Nil means that all of it waits.
+	// only while r is inactive. It must be fast, must not block, and must not call
+	// the server, which may hold a lock; el is borrowed. Nil means that all of it
+	// waits.
 	Unimportant func(r stanza.Resource, el *stream.Element) bool
 
 	// MaxStanzas and MaxBytes bound what waits for one client. When there is more,

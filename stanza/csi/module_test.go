@@ -113,9 +113,18 @@ func TestPushes(t *testing.T) {
 	require.Len(t, send(&stanza.Message{From: home, Body: stanza.Plain("x")}), 1)
 	require.Len(t, send(xml(carbon("<message xmlns='jabber:client' type='chat'><body>x</body></message>"))), 1)
 	// What cannot be read does not wait.
-	require.Len(t, send(xml("<presence from='@'/>")), 1)
-	require.Len(t, send(xml("<presence/><presence/>")), 1)
+	require.Len(t, send(xml("<presence from='a'/><presence from='b'/>")), 1)
 	require.Len(t, send(xml("<presence>")), 1)
+	// What comes from nobody, or from who cannot be told, replaces nothing.
+	require.Empty(t, send(xml("<presence from='@'/>")))
+	require.Empty(t, send(xml("<presence from='@'><show>xa</show></presence>")))
+	require.Empty(t, send(xml("<presence/>")))
+	require.Empty(t, send(xml("<presence> </presence>")))
+	require.Len(t, send(&stanza.IQ{ID: "1", Type: stanza.ResultIQ}), 5)
+	// The Transit may be about the stanza that caused this one, or have none.
+	require.NoError(t, r.deliver(&stanza.Transit{Kind: stanza.PresenceKind, From: home}, xml("<presence from='romeo@montague.lit/home' type='unavailable'/>")))
+	require.NoError(t, r.deliver(&stanza.Transit{Kind: stanza.PresenceKind, From: home, Element: parse(t, "<presence type='unavailable'/>")}, xml("<presence from='romeo@montague.lit' type='unsubscribed'/>")))
+	require.Len(t, r.take(), 2)
 	// What cannot be written is an error.
 	require.Error(t, r.TrySend(&stanza.Message{Type: "strange"}))
 	require.Error(t, r.deliver(&stanza.Transit{Kind: stanza.PresenceKind, Element: parse(t, "<presence/>")}, &stanza.Presence{Type: "strange"}))

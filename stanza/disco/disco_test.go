@@ -15,9 +15,7 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-var (
-	plays = jid.MustParse("plays.shakespeare.lit")
-)
+var plays = jid.MustParse("plays.shakespeare.lit")
 
 // parse reads an element as it is printed in the specification.
 func parse(t testing.TB, xml string) *stream.Element {

@@ -23,10 +23,9 @@
 //     services answer for their nodes with features alone.
 //   - An empty node is as good as none.
 //   - For the items of an account that the requester may not see, §8 rule 2 asks
-//     for an empty list, and RFC 6121 §8.5.1 for service-unavailable when the
-//     account does not exist. The two answers must not differ; the second is the
-//     one that a server gives by itself, and thus the default here. See
-//     [Responder.EmptyItems].
+//     for an empty list. RFC 6121 §8.5.1 has service-unavailable for every request
+//     about an account that does not exist. The two answers must not differ, and
+//     so it is always the second one.
 //
 // Left out: the cache of answers, which is package caps (§6.1), publishing of
 // items (§5, withdrawn), and long lists of items in pages (XEP-0059 §2.5).

@@ -3,47 +3,44 @@ package disco
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 )
 
 // Responder is the module that answers queries. A client or component needs Self
-// alone; a server also sets Account:
+// alone. A server is one with Account, or one whose modules are attached to it:
 //
-//	requested address         with Account              without
+//	requested address         server                    otherwise
 //	(none)                    Account, the requester's  Self
 //	domain, domain/resource   Self                      Self
 //	local@domain              Account, if MaySee        Self
 //	local@domain/resource     service-unavailable       Self
 //
 // [Responder.For] comes before that table. Fields are not changed after
-// registration; the functions are called by several goroutines at once.
+// registration, and the value is not copied; the functions are called by several
+// goroutines at once.
 type Responder struct {
 	// Self is what is said about the client, the component or the server. Nil
 	// means that only For and Account answer.
 	Self *Entity
 
 	// Account is what a server says about each account that it hosts (XEP-0030
-	// §3.1): its features, and with ItemsFunc its available resources, which are
-	// those of iq.To, or for the zero JID those of iq.From. Nil means that this
-	// is no server, and that nobody is asked about but Self.
+	// §3.1). The account that is asked about is iq.To, or for the zero JID that
+	// of iq.From. Nil means, on a server, what the zero Entity says: that the
+	// account is registered. The available resources of an account are among its
+	// items (§4.1) when the module is attached; otherwise ItemsFunc adds them.
 	Account *Entity
 
 	// MaySee says who is told about an account other than their own: whoever may
 	// see its presence, which they may with a subscription from the account of
 	// "from" or "both" (XEP-0030 §8), and whom the server trusts otherwise. Both
-	// addresses are bare. It reports false for an account that does not exist.
-	// Nil means nobody.
-	MaySee func(ctx context.Context, account, viewer jid.JID) bool
-
-	// EmptyItems answers a query for the items of an account that the requester
-	// may not see with an empty list (XEP-0030 §8 rule 2). False means
-	// [stanza.ServiceUnavailable], as for information (rule 1) and as RFC 6121
-	// §8.5.1 has it for accounts that do not exist. Set it only where queries
-	// for accounts that do not exist reach this module: otherwise the empty list
-	// proves that the account exists.
-	EmptyItems bool
+	// addresses are bare. It reports false for an account that does not exist; an
+	// error counts as false. Nil means what the server says that the module is
+	// attached to, and nobody if it is not.
+	MaySee func(ctx context.Context, account, viewer jid.JID) (bool, error)
 
 	// For returns the entity that an address stands for, if it is one that the
 	// table does not know: another domain of this server, say. Nil, with a nil
@@ -51,6 +48,8 @@ type Responder struct {
 	// [stanza.Handler]. For what it returns MaySee is not asked. A nil For means
 	// the table.
 	For func(ctx context.Context, iq *stanza.IQ) (*Entity, error)
+
+	host stanza.Host // nil unless attached
 }
 
 // Name implements [stanza.Module].
@@ -59,10 +58,16 @@ func (*Responder) Name() string { return "disco" }
 // Features implements [stanza.Featurer].
 func (*Responder) Features() []string { return []string{NSInfo, NSItems} }
 
+// Attach implements [stanza.HostModule].
+func (r *Responder) Attach(h stanza.Host) error {
+	r.host = h
+	return nil
+}
+
 // Register implements [stanza.Module]. The error wraps [ErrEntity] if there is
 // nothing to announce, or something that must not be.
 func (r *Responder) Register(m *stanza.Mux) error {
-	if r.Self == nil && r.Account == nil && r.For == nil {
+	if r.Self == nil && !r.serves() && r.For == nil {
 		return fmt.Errorf("%w: none is given", ErrEntity)
 	}
 	if r.Self != nil {
@@ -70,11 +75,20 @@ func (r *Responder) Register(m *stanza.Mux) error {
 			return err
 		}
 	}
-	if r.Account != nil {
+	if r.serves() {
 		if err := r.account().check(); err != nil {
 			return fmt.Errorf("account: %w", err)
 		}
 	}
+	return r.RegisterPublic(m)
+}
+
+// serves reports whether this is the module of a server.
+func (r *Responder) serves() bool { return r.Account != nil || r.host != nil }
+
+// RegisterPublic implements [stanza.PublicModule]: others may ask about an account
+// as far as [Responder.MaySee] has it.
+func (r *Responder) RegisterPublic(m *stanza.Mux) error {
 	if err := m.HandleIQ(stanza.GetIQ, infoName, r.info); err != nil {
 		return err
 	}
@@ -97,9 +111,6 @@ func (r *Responder) info(ctx context.Context, iq *stanza.IQ) (stanza.Payload, er
 // items answers a query for items.
 func (r *Responder) items(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error) {
 	e, node, err := r.target(ctx, iq)
-	if err == errHidden && r.EmptyItems {
-		return &Items{Node: node}, nil // XEP-0030 §8 rule 2
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -109,10 +120,6 @@ func (r *Responder) items(ctx context.Context, iq *stanza.IQ) (stanza.Payload, e
 	}
 	return items, nil
 }
-
-// errHidden is the answer about an account that exists, or does not, or is not
-// to be seen. It says the same of all three (XEP-0030 §8 rule 1).
-var errHidden error = &stanza.Error{Condition: stanza.ServiceUnavailable}
 
 // target finds out what a request is about.
 func (r *Responder) target(ctx context.Context, iq *stanza.IQ) (*Entity, string, error) {
@@ -127,16 +134,19 @@ func (r *Responder) target(ctx context.Context, iq *stanza.IQ) (*Entity, string,
 		}
 	}
 	e := r.Self
-	if r.Account != nil {
+	if r.serves() {
 		switch {
 		case iq.To.IsZero(): // RFC 6120 §10.3.3: a client asks about its own account
 			e = r.account()
 		case iq.To.Local() == "": // the server
 		case iq.To.IsFull(): // a resource answers for itself, if it is there
 			return nil, node, stanza.ServiceUnavailable
-		case !r.sees(ctx, iq.To, iq.From.Bare()):
-			return nil, node, errHidden
 		default:
+			// XEP-0030 §8 rule 1: the same answer about an account that does not
+			// exist and one that is not to be seen, whatever the reason.
+			if ok, err := r.sees(ctx, iq.To, iq.From.Bare()); !ok || err != nil {
+				return nil, node, &stanza.Error{Condition: stanza.ServiceUnavailable, Cause: err}
+			}
 			e = r.account()
 		}
 	}
@@ -147,22 +157,58 @@ func (r *Responder) target(ctx context.Context, iq *stanza.IQ) (*Entity, string,
 }
 
 // sees reports whether viewer is told about an account. Both are bare.
-func (r *Responder) sees(ctx context.Context, account, viewer jid.JID) bool {
+func (r *Responder) sees(ctx context.Context, account, viewer jid.JID) (bool, error) {
 	switch {
 	case viewer.IsZero():
-		return false
+		return false, nil
 	case viewer == account:
-		return true
+		return true, nil
+	case r.MaySee != nil:
+		return r.MaySee(ctx, account, viewer)
+	case r.host != nil:
+		return r.host.MaySee(ctx, account, viewer)
 	}
-	return r.MaySee != nil && r.MaySee(ctx, account, viewer)
+	return false, nil
 }
 
-// account returns Account with the identity that it has by default.
+// account returns Account with what it has by default.
 func (r *Responder) account() *Entity {
-	if len(r.Account.Identities) > 0 {
-		return r.Account
+	var e Entity
+	if r.Account != nil {
+		e = *r.Account
 	}
-	e := *r.Account
-	e.Identities = []Identity{{Category: "account", Type: "registered"}} // XEP-0030 §3.1
+	if len(e.Identities) == 0 {
+		e.Identities = []Identity{{Category: "account", Type: "registered"}} // XEP-0030 §3.1
+	}
+	if r.host != nil {
+		more := e.ItemsFunc
+		e.ItemsFunc = func(ctx context.Context, iq *stanza.IQ) ([]Item, error) {
+			items := r.resources(iq)
+			if more == nil {
+				return items, nil
+			}
+			others, err := more(ctx, iq)
+			return append(items, others...), err
+		}
+	}
 	return &e
+}
+
+// resources are the available resources of the account that is asked about, as
+// its items (XEP-0030 §4.1).
+func (r *Responder) resources(iq *stanza.IQ) (items []Item) {
+	account := iq.To
+	if account.IsZero() {
+		account = iq.From.Bare()
+	}
+	if account.IsZero() { // all accounts, to a Host
+		return nil
+	}
+	for _, res := range r.host.Resources(account) {
+		if res.Presence() != nil {
+			items = append(items, Item{JID: res.Addr()})
+		}
+	}
+	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+	return items
 }

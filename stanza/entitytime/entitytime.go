@@ -165,7 +165,8 @@ func Get(ctx context.Context, d Doer, to jid.JID) (time.Time, error) {
 }
 
 // Responder returns the module that answers with the time, to the second, whoever
-// asks. The location is the time zone that it tells; nil is UTC, which tells
+// asks: on a server, for its domain, and for the account of the client that asks.
+// The location is the time zone that it tells; nil is UTC, which tells
 // nothing (XEP-0202 §6). To answer only some, put a [stanza.Filter] before it
 // that bounces the others with [stanza.ServiceUnavailable].
 func Responder(zone *time.Location) stanza.Module {

@@ -15,12 +15,13 @@ import (
 // BeforeDeliver implements [stanza.BeforeDeliverer]: it archives a message for
 // its sender and its recipient, once for each account, and once if that is the
 // same one (XEP-0313 §6.1.1). The recipient finds the id of its archive in the
-// message, other resources of the sender that of the sender's (§3.5).
+// message, other resources of the sender that of the sender's (§3.5). A Transit that
+// comes again is archived no second time.
 //
 // Stanza-ids that were there in the name of one of the accounts are removed, from
 // every message.
 func (m *Module) BeforeDeliver(ctx context.Context, t *stanza.Transit) {
-	if t.Kind != stanza.MessageKind {
+	if t.Kind != stanza.MessageKind || isArchived(t) {
 		return
 	}
 	sender, recipient := m.account(t.From), m.account(t.To)
@@ -50,12 +51,40 @@ func (m *Module) BeforeDeliver(ctx context.Context, t *stanza.Transit) {
 		}
 		return
 	}
+	var done archived
 	if forSender {
-		m.forSender(ctx, t, sender, recipient, e)
+		done.id, done.sent = m.forSender(ctx, t, sender, recipient, e)
 	}
-	if forRecipient {
-		m.forRecipient(ctx, t, recipient, e)
+	if forRecipient && m.forRecipient(ctx, t, recipient, e) || done.sent {
+		t.SenderExtra = append(t.SenderExtra, done)
 	}
+}
+
+// archived says that a message went into an archive: a server that finds nobody to
+// take a message may come again with it, to store it offline. To other resources of
+// the sender it is the id in the sender's archive (XEP-0313 §3.5), if there is one
+// that the message does not have already.
+type archived struct {
+	id   sid.StanzaID
+	sent bool
+}
+
+// AppendXML implements [stanza.Payload].
+func (a archived) AppendXML(dst []byte) ([]byte, error) {
+	if a.id.ID == "" {
+		return dst, nil
+	}
+	return a.id.AppendXML(dst)
+}
+
+// isArchived reports whether t has been here before.
+func isArchived(t *stanza.Transit) bool {
+	for _, p := range t.SenderExtra {
+		if _, ok := p.(archived); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // account returns the account whose address j is, or zero if that is none of this
@@ -156,30 +185,31 @@ func (m *Module) message(t *stanza.Transit, e *Entry) ([]byte, error) {
 	return b, nil
 }
 
-// forSender archives an outgoing message.
-func (m *Module) forSender(ctx context.Context, t *stanza.Transit, sender, recipient jid.JID, e Entry) {
+// forSender archives an outgoing message. The id is zero if the message has it.
+func (m *Module) forSender(ctx context.Context, t *stanza.Transit, sender, recipient jid.JID, e Entry) (sid.StanzaID, bool) {
 	id, err := m.append(ctx, sender, e)
-	if err != nil {
+	switch {
+	case err != nil:
 		m.report(ctx, sender, err)
-		return
+		return sid.StanzaID{}, false
+	case sender == recipient:
+		// A message to oneself has one id; its copies have it from the message.
+		m.tell(ctx, t, id)
+		return sid.StanzaID{}, true
 	}
-	if sender != recipient {
-		// XEP-0313 §3.5: not for the contact, but SHOULD be there in carbons.
-		t.SenderExtra = append(t.SenderExtra, id)
-		return
-	}
-	// A message to oneself has one id; its copies have it from the message.
-	m.tell(ctx, t, id)
+	// XEP-0313 §3.5: not for the contact, but SHOULD be there in carbons.
+	return id, true
 }
 
 // forRecipient archives an incoming message.
-func (m *Module) forRecipient(ctx context.Context, t *stanza.Transit, recipient jid.JID, e Entry) {
+func (m *Module) forRecipient(ctx context.Context, t *stanza.Transit, recipient jid.JID, e Entry) bool {
 	id, err := m.append(ctx, recipient, e)
 	if err != nil {
 		m.report(ctx, recipient, err)
-		return
+		return false
 	}
 	m.tell(ctx, t, id)
+	return true
 }
 
 // append adds a message to an archive under a new id.

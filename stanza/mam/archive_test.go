@@ -85,8 +85,31 @@ func TestArchive(t *testing.T) {
 	require.Equal(t, hers[0].ID, id)
 	_, ok = sid.Find(tr.Element, juliet)
 	require.False(t, ok, "MUST NOT be told to others")
-	require.Equal(t, []stanza.Payload{sid.StanzaID{ID: mine[0].ID, By: juliet}}, tr.SenderExtra)
+	require.Equal(t, xmlOf(t, sid.StanzaID{ID: mine[0].ID, By: juliet}), extra(t, tr))
 	require.Empty(t, s.errs)
+}
+
+// extra is what the sender's other resources are shown in addition.
+func extra(t *testing.T, tr *stanza.Transit) (xml string) {
+	for _, p := range tr.SenderExtra {
+		xml += xmlOf(t, p)
+	}
+	return xml
+}
+
+// XEP-0313 §6.1.1: once. A server that has found nobody to take the message stores
+// it offline then.
+func TestArchiveComesAgain(t *testing.T) {
+	for _, tt := range []struct{ from, to jid.JID }{{balcony, nurse}, {orchard, juliet}, {balcony, juliet}} {
+		s := newServer(t, &mam.Module{})
+		tr := s.chat(tt.from, tt.to, "x")
+		before := xmlOf(t, tr.Element)
+		tr.Delivered, tr.Stored = nil, true
+		s.m.BeforeDeliver(t.Context(), tr)
+		require.Len(t, s.archive(tt.to.Bare()), 1)
+		require.Len(t, s.archive(juliet), 1)
+		require.Equal(t, before, xmlOf(t, tr.Element))
+	}
 }
 
 func TestArchiveWhose(t *testing.T) {
@@ -128,7 +151,7 @@ func TestArchiveWhose(t *testing.T) {
 				id, ok := sid.Find(tr.Element, juliet)
 				require.True(t, ok)
 				require.Equal(t, s.archive(juliet)[0].ID, id)
-				require.Empty(t, tr.SenderExtra)
+				require.Empty(t, extra(t, tr))
 			}
 		})
 	}

@@ -25,7 +25,8 @@ const maxValues = 256
 //
 // A VCard remembers the element that it was decoded from. What has no field is
 // written again as it was received, and so is every value that was not changed;
-// Extra is written after it. A copy of a VCard shares that memory, which is never
+// Extra is written after it. Of several elements of a kind that has a field for
+// one value, the field is the first. A copy of a VCard shares that memory, which is never
 // changed.
 type VCard struct {
 	// FullName is the name to display; Nickname is one or several with commas
@@ -141,14 +142,15 @@ func (v *VCard) DecodeElement(el *stream.Element) error {
 			continue
 		}
 		p := &properties[i]
-		value, ok := p.read(child)
-		if !ok || seen[i] > 0 && !p.many {
+		if seen[i] > 0 && !p.many {
 			continue // of several, the first is what the field shows
 		}
 		if seen[i]++; seen[i] > maxValues {
 			return &stanza.Error{Condition: stanza.PolicyViolation, Text: "too many " + p.local + " elements"}
 		}
-		p.add(&out, value)
+		if value, ok := p.read(child); ok {
+			p.add(&out, value)
+		}
 	}
 	*v = out
 	return nil
@@ -170,6 +172,10 @@ func (v *VCard) AppendXML(dst []byte) ([]byte, error) {
 		for child := range v.source.Children() {
 			if keep(child, left, first) {
 				w.Element(child)
+			} else if i := propertyOf(child); !properties[i].many && len(left[i]) > 0 {
+				// In the same place: others may follow that have no field.
+				properties[i].write(&w, left[i][0])
+				left[i] = nil
 			}
 		}
 	}
@@ -207,17 +213,14 @@ func keep(child *stream.Element, left [][]any, first []bool) bool {
 		}
 		left[i] = slices.Delete(left[i], at, at+1)
 		return true
-	case !ok:
-		// It cannot be shown. It makes room for something that can.
-		return len(left[i]) == 0
 	case first[i]:
 		return true
 	}
 	first[i] = true
 	if len(left[i]) == 0 {
-		return p.zero(value) // <NICKNAME/> is still an empty one
+		return !ok || p.zero(value) // <NICKNAME/> is still an empty one
 	}
-	if p.same(left[i][0], value) {
+	if ok && p.same(left[i][0], value) {
 		left[i] = nil
 		return true
 	}

@@ -119,8 +119,8 @@ func Get(ctx context.Context, d Doer, to jid.JID) (Version, error) {
 	return v, nil
 }
 
-// Responder returns the module that answers with v, whoever asks; a server also
-// answers so for its domain. To answer only some, put a [stanza.Filter] before it
+// Responder returns the module that answers with v, whoever asks: on a server, for
+// its domain, and for the account of the client that asks. To answer only some, put a [stanza.Filter] before it
 // that bounces the others with [stanza.ServiceUnavailable].
 func Responder(v Version) stanza.Module { return responder{v} }
 

@@ -248,6 +248,12 @@ func TestOffer(t *testing.T) {
 		"PLAIN without TLS": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
 			o.AllowPlain, o.InsecureWithoutTLS, a.Security = true, true, nil
 		}, []string{"<mechanism>SCRAM-SHA-256</mechanism>"}, []string{"PLAIN", "PLUS", types}},
+		"PLAIN without TLS, asked for twice": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
+			o.AllowPlain, o.InsecureWithoutTLS, o.InsecurePlainWithoutTLS, a.Security = true, true, true, nil
+		}, []string{"<mechanism>SCRAM-SHA-256</mechanism>", "<mechanism>PLAIN</mechanism>"}, []string{"PLUS", types}},
+		"PLAIN without TLS, not asked for enough": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
+			o.AllowPlain, o.InsecurePlainWithoutTLS, a.Security = true, true, nil
+		}, nil, []string{"mechanism", types}},
 		// RFC 7628 §5, RFC 6331: whoever listens could go on as the user, or guess.
 		"tokens and hashes without TLS": {func(o *auth.ServerOptions, a *stream.AcceptOptions) {
 			everything(o)

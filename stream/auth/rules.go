@@ -25,7 +25,7 @@ func (o *ServerOptions) rules(n *stream.Negotiation) *serverRules {
 		switch {
 		case m.NewServer == nil || !o.possible(m, n, store != nil):
 		case m.ChannelBinding && len(r.bindings) == 0:
-		case m.Plaintext && !tls:
+		case m.Plaintext && !tls && !(o.InsecureWithoutTLS && o.InsecurePlainWithoutTLS):
 			// RFC 6120 §6.3.4, §13.8.3; RFC 7628 §5.
 			r.needTLS = append(r.needTLS, m.Name)
 		default:
@@ -98,7 +98,7 @@ func (o *ServerOptions) config(n *stream.Negotiation, r *serverRules, store sasl
 		},
 		// Decided in serverRules.authorize, the same way for every mechanism.
 		Authorize:      func(context.Context, sasl.Identity) error { return nil },
-		Secure:         n.State().Has(stream.Secure),
+		Secure:         n.State().Has(stream.Secure) || o.InsecureWithoutTLS && o.InsecurePlainWithoutTLS,
 		FakeSecret:     o.FakeSecret,
 		FakeIterations: o.FakeIterations,
 		PlainHash:      o.PlainHash,

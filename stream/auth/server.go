@@ -117,6 +117,11 @@ type ServerOptions struct {
 	// InsecureWithoutTLS offers authentication on streams without TLS, for loopback and tests.
 	// Mechanisms that reveal the password are not offered there all the same.
 	InsecureWithoutTLS bool
+
+	// InsecurePlainWithoutTLS offers, with InsecureWithoutTLS and AllowPlain, mechanisms that reveal
+	// the password on streams without TLS too, for load generators and conformance tools that know
+	// nothing better. Whoever is between client and server can then read passwords.
+	InsecurePlainWithoutTLS bool
 }
 
 // Format prints the options without secrets, whatever the verb.
