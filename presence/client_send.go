@@ -64,16 +64,19 @@ func (t *Tracker) Direct(ctx context.Context, s roster.Sender, to jid.JID, extra
 	t.mu.Lock()
 	p := t.view.own
 	// Before it is sent, because the answer may be faster than Send.
-	isNew, err := t.view.tell(to)
+	held, known := t.view.told[to]
+	err := t.view.tell(to)
 	t.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("presence: %w: directed presence to %d addresses", err, maxTold)
 	}
 	p.To, p.Extra = to, extra
 	if err := s.Send(ctx, &p); err != nil {
-		if isNew {
-			t.mu.Lock()
-			defer t.mu.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if _, ok := t.view.told[to]; ok && known {
+			t.view.told[to] = held
+		} else {
 			delete(t.view.told, to)
 		}
 		return err

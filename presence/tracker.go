@@ -119,7 +119,7 @@ func (t *Tracker) Apply(p *stanza.Presence) []Event {
 	}
 	// Asked without the lock: the answer may have to wait for somebody else's.
 	from := t.view.sender(p)
-	listed := t.opts.InRoster == nil || from == t.opts.Account || t.opts.InRoster(from.Bare())
+	listed := t.opts.InRoster == nil || from.Bare() == t.opts.Account || t.opts.InRoster(from.Bare())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.view.apply(p, time.Now(), listed)

@@ -27,8 +27,8 @@ type view struct {
 	own      stanza.Presence // what was last broadcast, without payloads
 	// told are the addresses that were sent directed presence (RFC 6121 §4.6); false
 	// for those told since that it does not hold any more.
-	told map[jid.JID]bool
-	ignored  uint64
+	told    map[jid.JID]bool
+	ignored uint64
 }
 
 // seen is what is known of one contact.
@@ -298,22 +298,20 @@ func (v *view) requests() []*stanza.Presence {
 	return out
 }
 
-// tell notes directed presence, and reports whether the address is a new one. The
-// error wraps [roster.ErrFull].
-func (v *view) tell(to jid.JID) (isNew bool, err error) {
+// tell notes directed presence. The error wraps [roster.ErrFull].
+func (v *view) tell(to jid.JID) error {
 	if _, ok := v.told[to]; !ok && len(v.told) >= maxTold {
 		// Those who are only believed make room.
 		maps.DeleteFunc(v.told, func(_ jid.JID, holds bool) bool { return !holds })
 		if len(v.told) >= maxTold {
-			return false, roster.ErrFull
+			return roster.ErrFull
 		}
 	}
-	_, known := v.told[to]
 	if v.told == nil {
 		v.told = make(map[jid.JID]bool)
 	}
 	v.told[ownJID(to)] = true
-	return !known, nil
+	return nil
 }
 
 // untell notes that an address has gone, and with a bare one all of its resources.

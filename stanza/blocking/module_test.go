@@ -219,10 +219,9 @@ func TestExamples(t *testing.T) {
 		"<iq id='push' to='" + balcony + "' type='set'><block xmlns='urn:xmpp:blocking'><item jid='romeo@montague.net'/></block></iq>",
 	}, s.h.take())
 
-	// Example 4; a stranger is blocked without a word to him (§3.3: only if allowed
-	// to receive presence).
+	// Example 4. Whoever was blocked before is not told again.
 	s.ask(chamber, command("block", "iago@shakespeare.lit", "romeo@montague.net"))
-	require.NotContains(t, strings.Join(s.h.take(), "\n"), "hide")
+	require.Equal(t, "hide juliet@capulet.com from iago@shakespeare.lit", s.h.take()[0])
 	require.Equal(t, "<iq id='blocklist1' to='"+chamber+"' type='result'><blocklist xmlns='urn:xmpp:blocking'>"+
 		"<item jid='iago@shakespeare.lit'/><item jid='romeo@montague.net'/></blocklist></iq>", s.ask(chamber, list))
 	// Lists are those of one account.
@@ -240,6 +239,7 @@ func TestExamples(t *testing.T) {
 	s.block("nurse@capulet.com", "romeo@montague.net")
 	require.Equal(t, "<iq id='x' to='"+chamber+"' type='result'/>", s.ask(chamber, command("unblock")))
 	require.Equal(t, []string{
+		"show juliet@capulet.com to iago@shakespeare.lit",
 		"show juliet@capulet.com to nurse@capulet.com",
 		"show juliet@capulet.com to romeo@montague.net",
 		"<iq id='push' to='" + chamber + "' type='set'><unblock xmlns='urn:xmpp:blocking'/></iq>",
@@ -366,15 +366,20 @@ func TestExempt(t *testing.T) {
 
 // Contacts hear of what changes for them, and of nothing else.
 func TestPresence(t *testing.T) {
-	s := newServer(t, &blocking.Module{}, "a@x.lit", "b@x.lit", "c@y.lit", "y.lit")
+	s := newServer(t, &blocking.Module{}, "a@x.lit", "b@x.lit", "c@y.lit", "muc.x.lit/nick", "x.lit/full")
 	steps := []struct {
 		iq   string
 		want []string
 	}{
 		{command("block", "a@x.lit"), []string{"hide juliet@capulet.com from a@x.lit"}},
-		{command("block", "x.lit"), []string{"hide juliet@capulet.com from b@x.lit"}},
+		{command("block", "x.lit"), []string{
+			"hide juliet@capulet.com from b@x.lit", "hide juliet@capulet.com from x.lit", "hide juliet@capulet.com from x.lit/full",
+		}},
 		{command("unblock", "a@x.lit"), nil}, // the domain still blocks it
-		{command("unblock", "x.lit"), []string{"show juliet@capulet.com to a@x.lit", "show juliet@capulet.com to b@x.lit"}},
+		{command("block", "b@x.lit"), nil},
+		{command("unblock", "x.lit"), []string{ // and here the bare JID
+			"show juliet@capulet.com to a@x.lit", "show juliet@capulet.com to x.lit", "show juliet@capulet.com to x.lit/full",
+		}},
 		{command("unblock", "x.lit"), nil},
 		{command("block", "c@y.lit/home"), []string{"hide juliet@capulet.com from c@y.lit/home"}},
 		{command("block", "y.lit/z"), []string{"hide juliet@capulet.com from y.lit/z"}},
@@ -386,6 +391,17 @@ func TestPresence(t *testing.T) {
 		require.Contains(t, s.ask(chamber, step.iq), "type='result'")
 		require.Equal(t, step.want, s.h.take(), step.iq)
 	}
+}
+
+// poor is a host without Viewers.
+type poor struct {
+	stanza.Host
+	presences
+}
+
+type presences interface {
+	Show(ctx context.Context, account, contact jid.JID)
+	Hide(ctx context.Context, account, contact jid.JID)
 }
 
 // broken is a store that fails.
@@ -421,6 +437,15 @@ func TestStoreFails(t *testing.T) {
 	// A server that cannot read the lists must not let everybody through.
 	require.ErrorIs(t, (&blocking.Module{Store: unreadable{broken{disk}}}).Attach(&host{}), disk)
 	require.ErrorContains(t, (&blocking.Module{}).Attach(struct{ stanza.Host }{&host{}}), "lacks the methods")
+
+	// A host that does not know who sees what.
+	var mux stanza.Mux
+	h := &host{viewers: []jid.JID{jid.MustParse("a@x.lit")}}
+	m := &blocking.Module{}
+	require.NoError(t, m.Attach(poor{h, h}))
+	require.NoError(t, m.Register(&mux))
+	require.Contains(t, ask(t, &mux, chamber, command("block", "x.lit", "b@y.lit")), "type='result'")
+	require.Equal(t, []string{"hide juliet@capulet.com from b@y.lit", "hide juliet@capulet.com from x.lit"}, h.take())
 }
 
 // The lists of a store are in force for accounts that never log in, and go with

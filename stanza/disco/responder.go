@@ -121,16 +121,23 @@ func (r *Responder) items(ctx context.Context, iq *stanza.IQ) (stanza.Payload, e
 	return items, nil
 }
 
-// target finds out what a request is about.
+// target finds out what a request is about. Whoever may not know that there is an
+// account learns nothing from how its node is judged: that comes last.
 func (r *Responder) target(ctx context.Context, iq *stanza.IQ) (*Entity, string, error) {
+	e, err := r.entity(ctx, iq)
+	if err != nil {
+		return nil, "", err
+	}
 	d := decoder{}
 	node := d.attr(iq.Element(), "node")
-	if d.err != nil {
-		return nil, "", d.err
-	}
+	return e, node, d.err
+}
+
+// entity finds what the address of a request stands for.
+func (r *Responder) entity(ctx context.Context, iq *stanza.IQ) (*Entity, error) {
 	if r.For != nil {
 		if e, err := r.For(ctx, iq); e != nil || err != nil {
-			return e, node, err
+			return e, err
 		}
 	}
 	e := r.Self
@@ -140,20 +147,20 @@ func (r *Responder) target(ctx context.Context, iq *stanza.IQ) (*Entity, string,
 			e = r.account()
 		case iq.To.Local() == "": // the server
 		case iq.To.IsFull(): // a resource answers for itself, if it is there
-			return nil, node, stanza.ServiceUnavailable
+			return nil, stanza.ServiceUnavailable
 		default:
 			// XEP-0030 §8 rule 1: the same answer about an account that does not
 			// exist and one that is not to be seen, whatever the reason.
 			if ok, err := r.sees(ctx, iq.To, iq.From.Bare()); !ok || err != nil {
-				return nil, node, &stanza.Error{Condition: stanza.ServiceUnavailable, Cause: err}
+				return nil, &stanza.Error{Condition: stanza.ServiceUnavailable, Cause: err}
 			}
 			e = r.account()
 		}
 	}
 	if e == nil {
-		return nil, node, stanza.ServiceUnavailable
+		return nil, stanza.ServiceUnavailable
 	}
-	return e, node, nil
+	return e, nil
 }
 
 // sees reports whether viewer is told about an account. Both are bare.

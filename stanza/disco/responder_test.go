@@ -179,8 +179,11 @@ func TestServer(t *testing.T) {
 	})
 	t.Run("the answers about who is hidden and who is not there are the same", func(t *testing.T) {
 		r := server()
-		for _, q := range []string{infoQuery, itemsQuery, musicInfo, musicItems} {
+		long := "<query xmlns='http://jabber.org/protocol/disco#info' node='" + strings.Repeat("x", 5000) + "'/>"
+		require.Contains(t, ask(t, r, get("romeo@montague.net/orchard", "juliet@capulet.com", long)), "<bad-request ")
+		for _, q := range []string{infoQuery, itemsQuery, musicInfo, musicItems, long} {
 			nobody := ask(t, r, get("tybalt@capulet.com/x", "nobody@capulet.com", q))
+			require.Contains(t, nobody, unavailable)
 			for _, local := range []string{"juliet", "broken"} {
 				hidden := ask(t, r, get("tybalt@capulet.com/x", local+"@capulet.com", q))
 				require.Equal(t, nobody, strings.Replace(hidden, local, "nobody", 1))

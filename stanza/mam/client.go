@@ -186,14 +186,17 @@ const (
 
 // Ask asks an archive for one page and returns its results, in the order in which
 // they were sent, and what the archive said about the page. The zero archive is
-// that of the account. The ID of q is ignored. Without a number of results
-// [DefaultPage] are asked for, and no more than [MaxPage]; what a server sends
-// beyond that is an error.
+// that of the account. The ID of q is ignored; nil is the zero Query. Without a
+// number of results [DefaultPage] are asked for, and no more than [MaxPage]; what a
+// server sends beyond that is an error.
 //
 // ctx should have a deadline. Besides those of [Doer], the errors are [ErrMissing]
 // and [ErrAnswer].
 func (c *Client) Ask(ctx context.Context, d Doer, archive jid.JID, q *Query) ([]*Result, *Fin, error) {
-	ask := *q
+	var ask Query
+	if q != nil {
+		ask = *q
+	}
 	ask.ID = stanza.NewID() // §8.2: hard to guess, and different for each query
 	limit := DefaultPage
 	if ask.Page.Max != nil {

@@ -52,7 +52,7 @@ func adversarialR04(t *testing.T) {
 				return messages, fin("true", "1", "2"), nil
 			}}
 			require.True(t, take(c, result(good, "f27", "evil")), "nothing is open")
-			results, _, err := c.Ask(t.Context(), s, tt.archive, &mam.Query{})
+			results, _, err := c.Ask(t.Context(), s, tt.archive, nil)
 			require.NoError(t, err)
 			require.Equal(t, []string{"1", "2"}, ids(results))
 			require.Equal(t, orchard, results[0].Message.From)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sort"
 	"sync"
@@ -51,7 +52,7 @@ func (s *MemoryStore) Append(_ context.Context, account jid.JID, e *Entry, keep 
 	size := int64(e.Size())
 	free := int64(0) // what makes room for e by itself
 	if a != nil {
-		free = a.excess(keep, 1, size)
+		_, free = a.unwanted(keep, 1, size)
 	}
 	if s.bytes-free+size > s.max() {
 		return ErrFull
@@ -104,11 +105,6 @@ func (a *archive) unwanted(keep Keep, extra int, size int64) (n int, bytes int64
 		n++
 	}
 	return n, bytes
-}
-
-func (a *archive) excess(keep Keep, extra int, size int64) int64 {
-	_, bytes := a.unwanted(keep, extra, size)
-	return bytes
 }
 
 // trim removes what keep does not want.
@@ -232,7 +228,7 @@ func (a *archive) page(account jid.JID, sel *Selection, lo, hi int) (*Page, erro
 	}
 	var places []int // of what belongs to the page or may
 	before, after := 0, 0
-	for i := lo; i < hi; i++ {
+	for i := range a.candidates(sel, lo, hi) {
 		switch {
 		case !sel.Matches(account, &a.entries[i]):
 		case i < from:
@@ -270,6 +266,30 @@ func (a *archive) page(account jid.JID, sel *Selection, lo, hi int) (*Page, erro
 		p.Entries[k] = a.entries[i]
 	}
 	return p, nil
+}
+
+// candidates yields the places between lo and hi of what may be in the result set,
+// in order. Entries that are named are not looked for among all the others.
+func (a *archive) candidates(sel *Selection, lo, hi int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if sel.IDs == nil {
+			for i := lo; i < hi && yield(i); i++ {
+			}
+			return
+		}
+		named := make([]int, 0, len(sel.IDs))
+		for _, id := range sel.IDs {
+			if i, err := a.find(id); err == nil && i >= lo && i < hi {
+				named = append(named, i)
+			}
+		}
+		slices.Sort(named)
+		for _, i := range slices.Compact(named) {
+			if !yield(i) {
+				return
+			}
+		}
+	}
 }
 
 // Metadata implements [Store].

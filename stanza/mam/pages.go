@@ -42,7 +42,8 @@ func (c *Client) Query(ctx context.Context, d Doer, archive jid.JID, s *Search) 
 // which is the last one that the program has, oldest first; after the empty id that
 // is everything. Remember the ID of each result, or the stanza-id of the archive in
 // messages that arrive by themselves, and go on from there the next time; what
-// arrives while the loop runs may come twice, with the same id (XEP-0313 §6.3).
+// arrives while the loop runs may come twice, with the same id (XEP-0313 §6.3). What
+// this client itself has sent comes too: recognise it by its origin-id (package sid).
 //
 // An error that is [stanza.ItemNotFound] says that the archive does not have that
 // message any more: search from a point in time instead. Otherwise it is like

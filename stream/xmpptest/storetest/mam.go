@@ -37,6 +37,7 @@ func MAM(t *testing.T, open func(t *testing.T) mam.Store) {
 		{"Prefs", mamPrefs},
 		{"Delete", mamDelete},
 		{"Owned", mamOwned},
+		{"Model", mamModel},
 		{"Concurrent", mamConcurrent},
 	} {
 		t.Run(test.name, func(t *testing.T) {
