@@ -168,6 +168,9 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 		l = &made
 	}
 	t := &stanza.Transit{Kind: stanza.PresenceKind, Type: string(stanza.UnavailablePresence), From: res.addr, Sender: res}
+	if el, err := l.element(); err == nil {
+		t.Element = el
+	}
 	a.mu.Lock()
 	was := res.shown.Swap(nil)
 	if !graceful {

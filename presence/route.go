@@ -404,16 +404,18 @@ func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Quest
 		return r.keep(ctx, res, a, q, t, out)
 	}
 	to := r.recipients(res, a, ans.Action, t)
-	if t.Kind == stanza.MessageKind && t.Type != string(stanza.ErrorMessage) {
+	if t.Kind == stanza.MessageKind {
 		t.Delivered = res.work.delivered[:0]
 		for _, one := range to {
 			t.Delivered = append(t.Delivered, one)
 		}
 		res.work.delivered = t.Delivered
-		for _, m := range r.hooks.deliver {
-			m.BeforeDeliver(ctx, t)
+		if t.Type != string(stanza.ErrorMessage) {
+			for _, m := range r.hooks.deliver {
+				m.BeforeDeliver(ctx, t)
+			}
+			out.el = t.Element
 		}
-		out.el = t.Element
 	}
 	taken := 0
 	for _, one := range to {

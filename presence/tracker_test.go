@@ -455,7 +455,9 @@ func TestTrackerFollow(t *testing.T) {
 // Whatever peers do, what is kept of it is bounded.
 func TestTrackerBounds(t *testing.T) {
 	everybody := func(o *presence.TrackerOptions) { o.InRoster = nil }
-	come := func(tr *presence.Tracker, who string) int { return len(tr.Apply(received(t, "<presence from='"+who+"'/>"))) }
+	come := func(tr *presence.Tracker, who string) int {
+		return len(tr.Apply(received(t, "<presence from='"+who+"'/>")))
+	}
 	t.Run("resources", func(t *testing.T) {
 		tr := tracker(t)
 		for i := range 64 {

@@ -297,8 +297,8 @@ func (c *Client) unlocked(fn func()) {
 
 // snapshot returns the list for the cache, if it is one that can be saved.
 func (c *Client) snapshot() (Snapshot, bool) {
-	ver, ok := c.core.list.Version()
-	if c.opts.Cache == nil || c.core.phase != current || !ok || ver == "" {
+	ver, _ := c.core.list.Version()
+	if c.opts.Cache == nil || c.core.phase != current || ver == "" {
 		return Snapshot{}, false
 	}
 	return Snapshot{Version: ver, Items: slices.Collect(c.core.list.All())}, true

@@ -264,6 +264,31 @@ func TestSyncHeldPushes(t *testing.T) {
 	require.Equal(t, "v5", ver)
 }
 
+// RFC 6121 §2.6.3: an empty result means the version that was asked for, and so
+// nothing if none was.
+func TestSyncEmptyResult(t *testing.T) {
+	r := newRig(t, roster.Options{Versioned: true})
+	require.ErrorIs(t, r.Sync(t.Context(), answering(t, "")), stanza.BadRequest, "asked, and nothing is cached")
+	require.False(t, r.Current())
+	r = newRig(t, roster.Options{})
+	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
+	require.ErrorIs(t, r.Sync(t.Context(), answering(t, "")), stanza.BadRequest, "something is known, and not asked")
+	require.False(t, r.Current())
+}
+
+// A server whose versions are all empty (XEP-0237 §4.1) loses no push.
+func TestSyncEmptyVersions(t *testing.T) {
+	for _, ver := range []string{"", " ver=''"} {
+		r := newRig(t, roster.Options{Versioned: true})
+		d := &doer{t: t, answer: func(string) (string, error) {
+			r.receive("", "<query xmlns='jabber:iq:roster'"+ver+"><item jid='romeo@example.net'/></query>")
+			return "<query xmlns='jabber:iq:roster'" + ver + "/>", nil
+		}}
+		require.NoError(t, r.Sync(t.Context(), d))
+		require.Equal(t, 1, r.List().Len())
+	}
+}
+
 // What cannot be held costs the result, not the order.
 func TestSyncOverflow(t *testing.T) {
 	r := newRig(t, roster.Options{})
@@ -490,7 +515,7 @@ func TestClientConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Equal(t, 5, r.List().Len())
+	require.Len(t, slices.Collect(r.All()), 5)
 	for i := range r.All() {
 		require.True(t, names[i.JID].Equal(i))
 	}
@@ -499,8 +524,8 @@ func TestClientConcurrent(t *testing.T) {
 // A program that is slow with events costs the pushes beyond the bound, and knows it.
 func TestEventsBound(t *testing.T) {
 	var r *rig // which the options need
-	first, replies := true, map[string]int{}
-	r = newRig(t, roster.Options{OnChange: func(context.Context, roster.Event) {
+	first, resynced, replies := true, false, map[string]int{}
+	r = newRig(t, roster.Options{OnChange: func(ctx context.Context, _ roster.Event) {
 		if !first {
 			return
 		}
@@ -509,9 +534,18 @@ func TestEventsBound(t *testing.T) {
 			reply := r.push(fmt.Sprintf(`<item jid='romeo@example.net' name='%d'/>`, i))
 			replies[reply]++
 		}
+		// A push that waits for a result needs no room yet.
+		if err := r.Sync(ctx, &doer{t: t, answer: func(string) (string, error) {
+			require.Equal(t, noted, r.push(`<item jid='romeo@example.net'/>`))
+			return nobody, nil
+		}}); err == nil {
+			_, resynced = r.Item(romeo)
+		}
+		require.NotEqual(t, noted, r.push(`<item jid='benvolio@example.net'/>`))
 	}})
 	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='nurse@example.com'/>`))))
 	require.Equal(t, 16_384, replies[noted])
+	require.True(t, resynced)
 	require.Len(t, replies, 2, "one was refused")
 	require.False(t, r.Current())
 	require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))

@@ -52,6 +52,18 @@ func login() stream.Feature {
 	}
 }
 
+// A server that is known to have versions need not say so.
+func TestFeaturesKnown(t *testing.T) {
+	r := newRig(t, roster.Options{Versioned: true})
+	for _, f := range r.StreamFeatures() {
+		_, err := f.Initiate(t.Context(), nil, nil)
+		require.ErrorIs(t, err, stream.ErrSkip)
+	}
+	d := answering(t, pushed("v1", ""))
+	require.NoError(t, r.Sync(t.Context(), d))
+	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver=''/>"}, d.asked)
+}
+
 // RFC 6121 §2.6.1, §3.4: advertised to who is logged in, and noticed by the client,
 // on each stream anew.
 func TestFeatures(t *testing.T) {

@@ -78,10 +78,11 @@ func (f *follower) result(result *Query) ([]Event, error) {
 }
 
 // later drops the pushes that a result with the version of the last of them has in
-// it already.
+// it already. The empty version is none: XEP-0237 §4.1 has servers that put it into
+// every push.
 func later(held []*Query, result *Query) []*Query {
-	for i := len(held) - 1; i >= 0 && result.Versioned; i-- {
-		if held[i].Versioned && held[i].Ver == result.Ver {
+	for i := len(held) - 1; i >= 0 && result.Ver != ""; i-- {
+		if held[i].Ver == result.Ver {
 			return held[i+1:]
 		}
 	}

@@ -2,6 +2,7 @@ package roster_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,12 +56,34 @@ func TestList(t *testing.T) {
 		break
 	}
 
-	_, _, err = l.Put(roster.Item{})
+	_, changed, err = l.Put(roster.Item{})
 	require.ErrorIs(t, err, stanza.ErrInvalid)
+	require.False(t, changed)
 	c := l.Clone()
 	c.Remove(nurse)
 	require.Equal(t, 1, l.Len())
 	require.Zero(t, c.Len())
+}
+
+// What a result has changed comes by address, and a push has one item.
+func TestListResult(t *testing.T) {
+	var l roster.List
+	var q roster.Query
+	for i := range 50 {
+		q.Items = append(q.Items, roster.Entry{Item: roster.Item{JID: contact(i)}})
+	}
+	for _, events := range [][]roster.Event{l.Replace(&q), l.Replace(&roster.Query{})} {
+		require.Len(t, events, 50)
+		require.True(t, slices.IsSortedFunc(events, func(a, b roster.Event) int {
+			return strings.Compare(a.Contact().String(), b.Contact().String())
+		}))
+	}
+	for _, push := range []*roster.Query{{}, &q} {
+		_, changed, err := l.Push(push)
+		require.ErrorIs(t, err, stanza.BadRequest)
+		require.False(t, changed)
+		require.Zero(t, l.Len())
+	}
 }
 
 func addresses(items []roster.Item) []string {

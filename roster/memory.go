@@ -97,7 +97,7 @@ func (m *MemoryStore) Put(ctx context.Context, account jid.JID, item Item) (uint
 	}
 	at, found := k.find(item.JID)
 	if err := m.admit(k, item, at, found); err != nil {
-		return k.version, err
+		return 0, err
 	}
 	if m.accounts == nil {
 		m.accounts = make(map[jid.JID]*kept)

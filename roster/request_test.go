@@ -54,6 +54,9 @@ func TestGet(t *testing.T) {
 	require.Equal(t, &roster.Query{Ver: "v1", Versioned: true, Items: []roster.Entry{entry("romeo@example.net", "", roster.None)}}, q)
 	_, err = roster.Get(t.Context(), answering(t, "<query xmlns='jabber:iq:private'/>"), nil)
 	require.ErrorIs(t, err, stanza.BadRequest)
+	q, err = roster.Get(t.Context(), silent{}, nil)
+	require.NoError(t, err)
+	require.Nil(t, q)
 }
 
 // RFC 6121 §3.1.1, §3.1.4, §3.2.1, §3.3.1, §3.4.1: to the bare JID, with an id.
@@ -80,6 +83,11 @@ func TestSubscriptionRequests(t *testing.T) {
 		require.ErrorIs(t, request(t.Context(), closed{}, romeo), errClosed)
 	}
 }
+
+// silent is a Doer that has no reply and no error.
+type silent struct{}
+
+func (silent) Do(context.Context, *stanza.IQ) (*stanza.IQ, error) { return nil, nil }
 
 var errClosed = errors.New("closed")
 

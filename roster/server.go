@@ -212,7 +212,7 @@ const fewChanges = 8
 
 // since returns the version that a get knows, if it knows any of ours.
 func (q *Query) since() (uint64, bool) {
-	if q == nil || !q.Versioned {
+	if q == nil {
 		return 0, false
 	}
 	return ParseVersion(q.Ver)
@@ -225,8 +225,8 @@ func FormatVersion(v uint64) string { return strconv.FormatUint(v, 10) }
 // else, such as the version of another server or the empty one of a client that has
 // no roster yet (RFC 6121 §2.6.2).
 func ParseVersion(ver string) (uint64, bool) {
-	v, err := strconv.ParseUint(ver, 10, 64)
-	return v, err == nil && FormatVersion(v) == ver
+	v, _ := strconv.ParseUint(ver, 10, 64)
+	return v, FormatVersion(v) == ver // which no string is that is no number
 }
 
 // maxRequest is how long a subscribe stanza may be to be kept as it is.

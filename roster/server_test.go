@@ -105,6 +105,17 @@ func TestParseSet(t *testing.T) {
 	})
 }
 
+// Who has one contact finds that one.
+func TestRosterItem(t *testing.T) {
+	r := roster.Roster{Items: []roster.Item{{JID: nurse}, {JID: romeo, Name: "Romeo"}}}
+	i, ok := r.Item(romeo)
+	require.True(t, ok)
+	require.Equal(t, "Romeo", i.Name)
+	i, ok = r.Item(juliet)
+	require.False(t, ok)
+	require.True(t, i.JID.IsZero())
+}
+
 func groups(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -218,6 +229,32 @@ func TestAnswer(t *testing.T) {
 		`<query xmlns='jabber:iq:roster' ver='` + v3 + `'><item jid='romeo@example.net' subscription='remove'/></query>`,
 	}, pushes)
 
+	// The lengths at which it turns: nine changes, and twice as many contacts.
+	for _, tt := range []struct {
+		contacts, changes int
+		whole             bool
+	}{{8, 8, false}, {9, 9, true}, {18, 9, true}, {19, 9, false}} {
+		some := new(roster.MemoryStore)
+		name := func(i int, name string) uint64 {
+			v, err := some.Put(ctx, juliet, roster.Item{JID: contact(i), Name: name})
+			require.NoError(t, err)
+			return v
+		}
+		var known uint64
+		for i := range tt.contacts {
+			known = name(i, "old")
+		}
+		for i := range tt.changes {
+			name(i, "new")
+		}
+		result, changes, err := roster.Answer(ctx, some, juliet, &roster.Query{Versioned: true, Ver: roster.FormatVersion(known)})
+		require.NoError(t, err)
+		require.Equal(t, tt.whole, result != nil, "%+v", tt)
+		if !tt.whole {
+			require.Len(t, changes, tt.changes, "%+v", tt)
+		}
+	}
+
 	// Many changes of a short roster are longer than the roster; of a long one not.
 	for i := range 10 {
 		put(roster.Item{JID: jid.MustParse(fmt.Sprintf("c%d@x", i)), Added: true})
@@ -286,4 +323,20 @@ func TestKeepRequest(t *testing.T) {
 		item.Request = []byte(b)
 		require.Equal(t, bare, wire(t, item.Subscribe(juliet)), b)
 	}
+	// Whoever it was for, it is delivered to the account.
+	item.Request = []byte("<presence xmlns='jabber:client' type='subscribe' from='romeo@example.net' to='nurse@example.com'/>")
+	require.Equal(t, bare, wire(t, item.Subscribe(juliet)))
+	item.Request = []byte("<presence xmlns='jabber:client' type='subscribe' from='romeo@example.net' to='@'><status>x</status></presence>")
+	require.Equal(t, bare, wire(t, item.Subscribe(juliet)))
+
+	// At the bound, and what cannot be written at all.
+	p = stanza.Presence{From: romeo, To: juliet, Type: stanza.SubscribePresence, Status: stanza.Plain("x")}
+	p.Status = stanza.Plain(strings.Repeat("x", 8<<10-len(roster.KeepRequest(&p))+1))
+	require.Len(t, roster.KeepRequest(&p), 8<<10)
+	p.Status[0].Value += "x"
+	require.Less(t, len(roster.KeepRequest(&p)), 200)
+	p.Status = stanza.Plain("\x00")
+	item.Request = roster.KeepRequest(&p)
+	require.NotEmpty(t, item.Request)
+	require.Equal(t, bare, wire(t, item.Subscribe(juliet)))
 }

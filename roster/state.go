@@ -185,7 +185,6 @@ func (s State) Inbound(t stanza.PresenceType) (State, Effects) { return inbound.
 // denied as well, or else the contact could answer one that the account has
 // forgotten, and the two servers would no longer agree.
 func (s State) Removal() ([]stanza.PresenceType, Effects) {
-	s = s.valid()
 	var send []stanza.PresenceType
 	effects := Push
 	if s&(To|PendingOut) != 0 {

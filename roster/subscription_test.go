@@ -323,8 +323,25 @@ func TestItemWith(t *testing.T) {
 	require.Equal(t, stranger.Request, pending.Request)
 	require.Equal(t, roster.To, stranger.With(roster.To|roster.PendingOut).State)
 
-	a := roster.Item{JID: romeo, Groups: []string{"a", "b"}}
-	require.True(t, a.Equal(roster.Item{JID: romeo, Groups: []string{"b", "a"}}))
-	require.False(t, a.Equal(roster.Item{JID: romeo, Groups: []string{"b", "b"}}))
-	require.False(t, a.Equal(roster.Item{JID: romeo, Groups: []string{"a"}}))
+	require.True(t, roster.Item{JID: romeo, Added: true}.With(roster.PendingIn).Added)
+	require.False(t, stranger.With(roster.PendingIn).Listed())
+	for name, i := range map[string]roster.Item{
+		"a name": {Name: "x"}, "a group": {Groups: []string{"x"}}, "a state": {State: roster.Approved}, "added": {Added: true},
+	} {
+		require.True(t, i.Listed(), name)
+	}
+}
+
+func TestItemEqual(t *testing.T) {
+	a := roster.Item{JID: romeo, Groups: []string{"b", "a", "c"}}
+	require.True(t, a.Equal(roster.Item{JID: romeo, Groups: []string{"a", "c", "b"}}))
+	require.True(t, roster.Item{JID: romeo, Groups: []string{"a", "c", "b"}}.Equal(a))
+	require.Equal(t, []string{"b", "a", "c"}, a.Groups, "it is not changed")
+	for _, b := range []roster.Item{
+		{JID: romeo, Groups: []string{"b", "b", "c"}}, {JID: romeo, Groups: []string{"a"}}, {JID: nurse, Groups: a.Groups},
+		{JID: romeo, Groups: a.Groups, Name: "x"}, {JID: romeo, Groups: a.Groups, State: roster.To},
+		{JID: romeo, Groups: a.Groups, Added: true}, {JID: romeo, Groups: a.Groups, Request: []byte("x")},
+	} {
+		require.False(t, a.Equal(b))
+	}
 }

@@ -61,7 +61,9 @@ type Resource interface {
 	// Intercept puts f between the resource and what is sent to it: f writes with
 	// next what it wants to be written, now or at a later call, in that order.
 	// The Transit is nil for what was never routed, such as replies and pushes;
-	// it and st are borrowed. Calls of f may be concurrent. Nil takes f away.
+	// it and st are borrowed. Calls of f may be concurrent, and they may come while
+	// the server holds locks: f must not call the server, nor wait for anybody.
+	// Nil takes f away.
 	Intercept(f func(t *Transit, st stream.Appender, next func(stream.Appender) error) error)
 
 	// Value returns what SetValue kept under key, or nil. The key should be of an

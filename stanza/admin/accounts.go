@@ -33,27 +33,22 @@ type Accounts interface {
 
 	// Disable keeps an account from being logged in to, until Enable; it leaves
 	// the account and its password as they are. The sessions that it has are not
-	// its business. The error is or wraps [ErrUnknown] if there is no such account.
-	// An account that is in that state already is no error.
+	// its business. The error is or wraps [ErrUnknown] or stanza.ItemNotFound if there
+	// is no such account. One that is in that state already is no error.
 	Disable(ctx context.Context, account jid.JID) error
 	// Enable ends what Disable began.
 	Enable(ctx context.Context, account jid.JID) error
 
+	// Disabled reports whether an account is disabled. One that does not exist is
+	// not.
+	Disabled(ctx context.Context, account jid.JID) (bool, error)
+
 	// Count returns how many accounts there are.
-	Count(ctx context.Context, which Which) (int, error)
+	Count(ctx context.Context) (int, error)
 	// List returns accounts in the order of their addresses as strings: those after
 	// the given one, or from the first if that is zero, and no more than limit.
-	List(ctx context.Context, which Which, after jid.JID, limit int) ([]jid.JID, error)
+	List(ctx context.Context, after jid.JID, limit int) ([]jid.JID, error)
 }
-
-// Which says which accounts are meant.
-type Which uint8
-
-// The accounts that can be meant.
-const (
-	All          Which = iota // all of them
-	OnlyDisabled              // those that are disabled
-)
 
 // refusal returns what an administrator is told about an error of Accounts
 // (XEP-0133 §5).

@@ -101,8 +101,8 @@ func TestDeleteUser(t *testing.T) {
 	b.connect("juliet@shakespeare.lit/balcony")
 	require.True(t, completed(b.run("delete-user", field("accountjids", "juliet@shakespeare.lit", "iago@shakespeare.lit"))))
 	require.Equal(t, []string{
-		"disable juliet", "end juliet@shakespeare.lit/balcony not-authorized", "forget juliet", "delete juliet",
-		"disable iago", "forget iago", "delete iago",
+		"disable juliet", "forget juliet", "delete juliet", "forget juliet",
+		"disable iago", "forget iago", "delete iago", "forget iago",
 	}, b.noted())
 
 	b = start(t, new(admin.Module))
@@ -265,6 +265,7 @@ func TestLists(t *testing.T) {
 		`<option label='25'><value>25</value></option><option label='50'><value>50</value></option><option label='75'><value>75</value></option>`+
 		`<option label='100'><value>100</value></option><option label='150'><value>150</value></option><option label='200'><value>200</value></option>`+
 		`<option label='None'><value>none</value></option></field>`)
+	require.Contains(t, b.execute("get-disabled-users-num"), "<value>1100</value>")
 	for node, list := range map[string]string{
 		"get-registered-users-list": "registereduserjids", "get-disabled-users-list": "disableduserjids", "get-online-users-list": "onlineuserjids",
 	} {
@@ -298,7 +299,10 @@ func TestLists(t *testing.T) {
 		require.Contains(t, b.run(node, field("x-after", "@")), "<bad-payload")
 	}
 	b.err = errors.New("database is down")
-	require.Contains(t, b.run("get-registered-users-list"), "<internal-server-error")
+	for _, node := range []string{"get-registered-users-list", "get-disabled-users-list"} {
+		require.Contains(t, b.run(node), "<internal-server-error")
+	}
+	require.Contains(t, b.execute("get-disabled-users-num"), "<internal-server-error")
 }
 
 // XEP-0133 §4.23, examples 75 to 78: to those who are there, and nobody else.

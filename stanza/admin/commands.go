@@ -46,13 +46,11 @@ func (m *Module) actions() []action {
 			form.Field{Var: passwordField, Type: form.TextPrivate, Label: "The password for this account", Required: true}), m.setPassword},
 		{"user-stats", "Get User Statistics", question("Get User Statistics", "Fill out this form to gather user statistics.",
 			accountQuestion("The Jabber ID for statistics")), m.stats},
-		{"get-registered-users-num", "Get Number of Registered Users", nil, m.count("registeredusersnum", "The number of registered users", All)},
-		{"get-disabled-users-num", "Get Number of Disabled Users", nil, m.count("disabledusersnum", "The number of disabled users", OnlyDisabled)},
+		{"get-registered-users-num", "Get Number of Registered Users", nil, m.count},
+		{"get-disabled-users-num", "Get Number of Disabled Users", nil, m.countDisabled},
 		{"get-online-users-num", "Get Number of Online Users", nil, m.countOnline},
-		{"get-registered-users-list", "Get List of Registered Users", listQuestion("Requesting List of Registered Users", "the registered users"),
-			m.list("registereduserjids", "The list of all users", All)},
-		{"get-disabled-users-list", "Get List of Disabled Users", listQuestion("Requesting List of Disabled Users", "the disabled users"),
-			m.list("disableduserjids", "The list of all disabled users", OnlyDisabled)},
+		{"get-registered-users-list", "Get List of Registered Users", listQuestion("Requesting List of Registered Users", "the registered users"), m.list},
+		{"get-disabled-users-list", "Get List of Disabled Users", listQuestion("Requesting List of Disabled Users", "the disabled users"), m.listDisabled},
 		{"get-online-users-list", "Get List of Online Users", listQuestion("Requesting List of Online Users", "the online users"), m.listOnline},
 		{"announce", "Send Announcement to Online Users", question("Making an Announcement",
 			"Fill out this form to make an announcement to all active users of this service.",
@@ -230,15 +228,43 @@ func (m *Module) stats(ctx context.Context, _ jid.JID, in *form.Data) (*form.Dat
 	return out, nil
 }
 
-// count is XEP-0133 §4.13 and §4.14.
-func (m *Module) count(name, label string, which Which) func(context.Context, jid.JID, *form.Data) (*form.Data, error) {
-	return func(ctx context.Context, _ jid.JID, _ *form.Data) (*form.Data, error) {
-		n, err := m.Accounts.Count(ctx, which)
-		if err != nil {
-			return nil, err
-		}
-		return outcome(number(name, label, n)), nil
+// count is XEP-0133 §4.13.
+func (m *Module) count(ctx context.Context, _ jid.JID, _ *form.Data) (*form.Data, error) {
+	n, err := m.Accounts.Count(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return outcome(number("registeredusersnum", "The number of registered users", n)), nil
+}
+
+// disabled calls f with the accounts that are disabled, in order, after the given
+// one, until f returns false. It looks at every account on the way.
+func (m *Module) disabled(ctx context.Context, after jid.JID, f func(jid.JID) bool) error {
+	for {
+		some, err := m.Accounts.List(ctx, after, maxItems)
+		if err != nil {
+			return err
+		}
+		for _, account := range some {
+			is, err := m.Accounts.Disabled(ctx, account)
+			if err != nil || is && !f(account) {
+				return err
+			}
+		}
+		if len(some) < maxItems {
+			return nil
+		}
+		after = some[len(some)-1]
+	}
+}
+
+// countDisabled is XEP-0133 §4.14.
+func (m *Module) countDisabled(ctx context.Context, _ jid.JID, _ *form.Data) (*form.Data, error) {
+	n := 0
+	if err := m.disabled(ctx, jid.JID{}, func(jid.JID) bool { n++; return true }); err != nil {
+		return nil, err
+	}
+	return outcome(number("disabledusersnum", "The number of disabled users", n)), nil
 }
 
 // online returns the accounts that have a session.
@@ -255,19 +281,34 @@ func (m *Module) countOnline(_ context.Context, _ jid.JID, _ *form.Data) (*form.
 	return outcome(number("onlineusersnum", "The number of online users", len(m.online()))), nil
 }
 
-// list is XEP-0133 §4.18 and §4.19.
-func (m *Module) list(name, label string, which Which) func(context.Context, jid.JID, *form.Data) (*form.Data, error) {
-	return func(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
-		limit, after, err := page(in)
-		if err != nil {
-			return nil, err
-		}
-		accounts, err := m.Accounts.List(ctx, which, after, limit)
-		if err != nil {
-			return nil, err
-		}
-		return outcome(addresses(name, label, accounts[:min(limit, len(accounts))])), nil
+// list is XEP-0133 §4.18.
+func (m *Module) list(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
+	limit, after, err := page(in)
+	if err != nil {
+		return nil, err
 	}
+	accounts, err := m.Accounts.List(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	return outcome(addresses("registereduserjids", "The list of all users", accounts[:min(limit, len(accounts))])), nil
+}
+
+// listDisabled is XEP-0133 §4.19.
+func (m *Module) listDisabled(ctx context.Context, _ jid.JID, in *form.Data) (*form.Data, error) {
+	limit, after, err := page(in)
+	if err != nil {
+		return nil, err
+	}
+	var accounts []jid.JID
+	err = m.disabled(ctx, after, func(account jid.JID) bool {
+		accounts = append(accounts, account)
+		return len(accounts) < limit
+	})
+	if err != nil {
+		return nil, err
+	}
+	return outcome(addresses("disableduserjids", "The list of all disabled users", accounts)), nil
 }
 
 // listOnline is XEP-0133 §4.20.

@@ -76,7 +76,7 @@ func Example() {
 	answer.Set("password", "R0m30")
 	answer.Set("password-verify", "R0m30")
 	err = x.Continue(ctx, answer)
-	n, _ := users.Count(ctx, admin.All)
+	n, _ := users.Count(ctx)
 	fmt.Println(err, n)
 	// Output: <nil> 1
 }

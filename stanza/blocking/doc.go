@@ -29,6 +29,13 @@
 // its occupant is gone (XEP-0045, "Ghost Users"), and would remove the user from
 // the room for having blocked one of its occupants. Nothing is stored offline.
 //
+// When it is blocked it is told that the account has gone offline, and what the
+// account's presence is when it is not blocked any more, if it may know (§3.3,
+// §3.4). Those at a domain that is blocked as a whole, and those that were sent
+// directed presence at a resource, are told if the host can say who they are: by a
+// method Viewers(ctx, account) that returns the addresses with a subscription to
+// the account or directed presence from it.
+//
 // An address with a resource blocks that resource only (§6). Presence that the
 // user broadcasts goes to the bare address of the contact, and thus still to all
 // of its resources unless the server asks the gate for each.

@@ -67,17 +67,12 @@ func (l *list) without(items []jid.JID) *list {
 }
 
 // affected returns the contacts that are concerned when items come to a list or
-// go: the items themselves, and for a domain those of viewers that are there.
+// go: the items themselves, and those of viewers that match one.
 func affected(items, viewers []jid.JID) []jid.JID {
-	domains := make(map[jid.JID]bool)
-	for _, item := range items {
-		if item.Local() == "" && item.IsBare() {
-			domains[item] = true
-		}
-	}
+	changed := newList(slices.Clone(items))
 	out := slices.Clone(items)
 	for _, v := range viewers {
-		if domains[v.DomainJID()] {
+		if changed.blocks(v) {
 			out = append(out, v)
 		}
 	}

@@ -44,8 +44,9 @@ type presences interface {
 	Hide(ctx context.Context, account, contact jid.JID)
 }
 
-// viewers is what a host has besides that knows its rosters. Without it, contacts
-// at a domain that is blocked as a whole are not told.
+// viewers is what a host has besides that knows its rosters. Without it, those are
+// not told who are at a domain that is blocked as a whole, or were sent directed
+// presence at one of their resources.
 type viewers interface {
 	// Viewers returns the addresses that have a subscription to the presence of an
 	// account, or were sent directed presence, in no order.
@@ -183,6 +184,8 @@ func (m *Module) change(ctx context.Context, account jid.JID, push stanza.Payloa
 	for _, contact := range affected(items, viewing) {
 		switch was, is := before.blocks(contact), after.blocks(contact); {
 		case m.exempt(account, contact):
+		case m.lists.of(contact.Bare()).blocks(account):
+			// §3.3: the contact blocks the account too, and is to get nothing from it.
 		case is && !was:
 			// XEP-0191 §3.3: unavailable presence to the contact, after the list has
 			// closed the gate to presence that might follow.

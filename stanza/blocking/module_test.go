@@ -366,7 +366,7 @@ func TestExempt(t *testing.T) {
 
 // Contacts hear of what changes for them, and of nothing else.
 func TestPresence(t *testing.T) {
-	s := newServer(t, &blocking.Module{}, "a@x.lit", "b@x.lit", "c@y.lit", "muc.x.lit/nick", "x.lit/full")
+	s := newServer(t, &blocking.Module{}, "a@x.lit", "b@x.lit", "c@y.lit", "muc.x.lit/nick", "x.lit/full", "d@z.lit/directed")
 	steps := []struct {
 		iq   string
 		want []string
@@ -381,6 +381,7 @@ func TestPresence(t *testing.T) {
 			"show juliet@capulet.com to a@x.lit", "show juliet@capulet.com to x.lit", "show juliet@capulet.com to x.lit/full",
 		}},
 		{command("unblock", "x.lit"), nil},
+		{command("block", "d@z.lit"), []string{"hide juliet@capulet.com from d@z.lit", "hide juliet@capulet.com from d@z.lit/directed"}},
 		{command("block", "c@y.lit/home"), []string{"hide juliet@capulet.com from c@y.lit/home"}},
 		{command("block", "y.lit/z"), []string{"hide juliet@capulet.com from y.lit/z"}},
 		{command("block", "c@y.lit"), []string{"hide juliet@capulet.com from c@y.lit"}},
@@ -402,6 +403,24 @@ type poor struct {
 type presences interface {
 	Show(ctx context.Context, account, contact jid.JID)
 	Hide(ctx context.Context, account, contact jid.JID)
+}
+
+// Who blocks the account gets nothing from it, not even that it went away.
+func TestMutual(t *testing.T) {
+	s := newServer(t, &blocking.Module{})
+	for _, step := range []struct {
+		from, iq string
+		want     []string
+	}{
+		{"romeo@capulet.com/x", command("block", "juliet@capulet.com"), []string{"hide romeo@capulet.com from juliet@capulet.com"}},
+		{chamber, command("block", "romeo@capulet.com"), nil},
+		{chamber, command("unblock", "romeo@capulet.com"), nil},
+		{"romeo@capulet.com/x", command("unblock"), []string{"show romeo@capulet.com to juliet@capulet.com"}},
+		{chamber, command("block", "romeo@capulet.com"), []string{"hide juliet@capulet.com from romeo@capulet.com"}},
+	} {
+		require.Contains(t, s.ask(step.from, step.iq), "type='result'")
+		require.Equal(t, step.want, s.h.take())
+	}
 }
 
 // broken is a store that fails.

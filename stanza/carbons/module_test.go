@@ -332,3 +332,21 @@ func TestShared(t *testing.T) {
 	require.Equal(t, a.got[0], string(first))
 	require.Equal(t, strings.Replace(a.got[0], "to='"+garden, "to='"+b.addr.String(), 1), b.got[0])
 }
+
+// A message to an account of which three other clients want copies, and to one of
+// which none does.
+func BenchmarkAfterRoute(b *testing.B) {
+	for _, n := range []int{0, 1, 3} {
+		b.Run(fmt.Sprintf("%d copies", n), func(b *testing.B) {
+			s := newServer(b)
+			for i := range n {
+				s.enabled(b, fmt.Sprintf("romeo@montague.example/%d", i)).mute = true
+			}
+			tr := transit(b, `<message xmlns='jabber:client' from='`+juliet+`' to='`+home+`' type='chat' id='1'><body>What man art thou?</body></message>`, nil, s.connect(home))
+			b.ReportAllocs()
+			for b.Loop() {
+				s.mod.AfterRoute(b.Context(), tr)
+			}
+		})
+	}
+}

@@ -28,7 +28,7 @@ type Responder struct {
 	// Lifetime is how long a session is kept without being used. Zero means ten minutes.
 	Lifetime time.Duration
 	// Sessions is how many sessions there are at a time. Zero means 1,024. One more is
-	// refused with [stanza.ResourceConstraint].
+	// refused with [stanza.ResourceConstraint]; commands with a single stage need none.
 	Sessions int
 	// PerAccount is how many of them one bare JID has. Zero means 8. One more ends the
 	// one that it has not used for longest.
@@ -136,21 +136,29 @@ func (r *Responder) handle(ctx context.Context, iq *stanza.IQ) (stanza.Payload, 
 		r.finish(h, false)
 		return &Response{Node: c.Node, SessionID: h.id, Status: Canceled, Lang: r.lang(c, h)}, nil
 	}
-	keep := h.stage >= 0 // on an error, or if Run panics: a session of before stays
-	defer func() { r.finish(h, keep) }()
+	fresh := h.stage < 0
+	keep := true // on an error, or if Run panics
+	if !fresh {
+		defer func() { r.finish(h, keep) }()
+	}
 	resp, err := r.run(ctx, c, h, &req)
 	if err != nil {
 		return nil, answer(err)
 	}
 	keep = resp.Status == Executing
+	if fresh && keep {
+		if err := r.put(h); err != nil {
+			return nil, err
+		}
+	}
 	return resp, nil
 }
 
-// take finds the session of a request, or begins one, and marks it busy until finish.
-// Of a session that has just begun the stage is -1.
+// take finds the session of a request and marks it busy until finish, or makes one. Of
+// the latter the stage is -1, and it is kept only if there is another stage: what has a
+// single one needs no room.
 func (r *Responder) take(c *Command, req *Request, iq *stanza.IQ) (*held, error) {
 	o := owner{iq.From, iq.To, c.Node}
-	now := r.now()
 	if req.SessionID == "" {
 		if req.Action != Go && req.Action != Complete && req.Action != Next {
 			return nil, BadAction // there is nothing to go back to, or to cancel
@@ -159,17 +167,14 @@ func (r *Responder) take(c *Command, req *Request, iq *stanza.IQ) (*held, error)
 		if !ok {
 			return nil, BadLocale
 		}
-		h := &held{owner: o, id: r.key.newID(o), lang: lang, stage: -1, busy: true}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return h, r.table.put(h, now)
+		return &held{owner: o, id: r.key.newID(o), lang: lang, stage: -1}, nil
 	}
 	if !r.key.made(req.SessionID, o) {
 		return nil, BadSessionID
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := r.table.get(req.SessionID, now)
+	h := r.table.get(req.SessionID, r.now())
 	switch {
 	case h == nil:
 		return nil, SessionExpired
@@ -178,6 +183,13 @@ func (r *Responder) take(c *Command, req *Request, iq *stanza.IQ) (*held, error)
 	}
 	h.busy = true
 	return h, nil
+}
+
+// put keeps a session that has begun.
+func (r *Responder) put(h *held) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.table.put(h, r.now())
 }
 
 // finish gives a session back, or ends it.

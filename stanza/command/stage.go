@@ -60,7 +60,8 @@ type Session struct {
 	// was asked for, and if no form was. If a form was asked for and none was
 	// submitted, it has no fields.
 	Form *form.Data
-	// Value is for the program; it is kept from stage to stage.
+	// Value is for the program; it is kept from stage to stage. A session that expires
+	// is dropped without notice: keep nothing in it that has to be closed.
 	Value any
 
 	notes    []Note

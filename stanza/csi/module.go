@@ -13,7 +13,8 @@ import (
 // zero value is ready, for one server; it is safe for concurrent use. Do not change
 // its fields once it runs.
 //
-// It uses [stanza.Resource.Intercept] of inactive clients.
+// It uses [stanza.Resource.Intercept] of clients while they are inactive, so nobody
+// else may then.
 type Module struct {
 	// Unimportant is the policy: it reports whether a stanza may wait until the
 	// client r is active again. It is asked only about what [CanWait] at all, and
@@ -163,6 +164,8 @@ func (m *Module) SessionUp(context.Context, stanza.Resource) {}
 // SessionGone implements [stanza.SessionWatcher]. What waited was of use to this
 // session only: the next one asks for presence anew.
 func (m *Module) SessionGone(_ context.Context, r stanza.Resource) {
-	r.Intercept(nil)
-	r.SetValue(gateKey{}, nil)
+	if r.Value(gateKey{}) != nil {
+		r.Intercept(nil)
+		r.SetValue(gateKey{}, nil)
+	}
 }

@@ -231,6 +231,14 @@ func TestGone(t *testing.T) {
 	require.Empty(t, r.take())
 }
 
+// The end of a session that was never inactive is none of the module's business.
+func TestGoneActive(t *testing.T) {
+	r := newResource()
+	r.Intercept(func(_ *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error { return next(st) })
+	new(csi.Module).SessionGone(t.Context(), r)
+	require.NotNil(t, r.f.Load())
+}
+
 // Senders and a client that changes its state all the time: nothing is lost, and
 // what one of them sends comes in order.
 func TestConcurrent(t *testing.T) {

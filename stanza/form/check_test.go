@@ -132,7 +132,7 @@ func TestCheckForms(t *testing.T) {
 	}
 }
 
-// XEP-0122 §8.2.2.2 and XML Schema 1.0 Part 2 §3.
+// XEP-0122 §7.2.2.2 and XML Schema 1.0 Part 2 §3.
 func TestDatatypes(t *testing.T) {
 	for name, tt := range map[string]struct{ good, bad []string }{
 		"xs:anyURI":             {[]string{"http://a.example/b?c#d", "mailto:a@b", "x"}, []string{"http://[::1", "%zz", "a\x7f"}},

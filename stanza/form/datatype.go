@@ -23,7 +23,7 @@ type datatype func(s string) (ordered, error)
 type ordered interface{ compare(other ordered) int }
 
 // datatypes are those that are known, but for xs:string, which every value is of
-// (XEP-0122 §8.2.2.2; XML Schema 1.0 Part 2 §3).
+// (XEP-0122 §7.2.2.2; XML Schema 1.0 Part 2 §3).
 var datatypes = map[string]datatype{
 	"xs:anyURI":             anyURI,
 	"xs:boolean":            boolean,

@@ -25,7 +25,7 @@ func (d *Data) DecodeElement(el *stream.Element) error {
 	switch t := Type(el.Attr("type")); t {
 	case Form, Submit, Cancel, Result:
 		out.Type = t
-	default: // XEP-0004 §9: use='required'
+	default: // XEP-0004 §10: use='required'
 		return malformed("a form with a missing or unknown type")
 	}
 	cells, title := 0, false

@@ -14,9 +14,9 @@
 // # Covered
 //
 //   - XEP-0004 2.13.2, §3 and §4.
-//   - XEP-0068 1.3.0, §3.6 and §5: [Data.FormType].
+//   - XEP-0068 1.3.0, §3.1, §4 and §5: [Data.FormType].
 //   - XEP-0122 1.0.2, §3 and §4: the methods basic, open, range, regex and
-//     list-range, and the datatypes that §8.2.2.2 registers, with those of XML
+//     list-range, and the datatypes that §7.2.2.2 registers, with those of XML
 //     Schema that are derived from xs:integer. As §4.1 demands, a datatype that is
 //     unknown is taken for xs:string and a method that is unknown for basic.
 //

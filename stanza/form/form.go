@@ -132,7 +132,7 @@ func New(t Type, formType string, fields ...Field) *Data {
 
 // FormType returns the value of the field FORM_TYPE, which says what the other
 // fields mean, and "" if there is none. A field of that name that is not hidden
-// means nothing in a form or result (XEP-0068 §3.6, §5); in a submission its type
+// means nothing in a form or result (XEP-0068 §4.3, §5); in a submission its type
 // may be missing. One that has not exactly one value means nothing either.
 func (d *Data) FormType() string {
 	f := d.Field(FormTypeVar)

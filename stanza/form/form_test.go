@@ -107,7 +107,7 @@ func TestAnswer(t *testing.T) {
 	require.NoError(t, form.Check(again))
 }
 
-// XEP-0068 §3.6, §5.
+// XEP-0068 §4.3, §5.
 func TestFormType(t *testing.T) {
 	for wire, want := range map[string]string{
 		`<x xmlns='jabber:x:data' type='form'/>`: "",
@@ -162,7 +162,7 @@ func TestDecodeBad(t *testing.T) {
 	for wire, want := range map[string]stanza.Condition{
 		"<y xmlns='jabber:x:data' type='form'/>":             stanza.BadRequest,
 		"<x type='form'/>":                                   stanza.BadRequest,
-		"<x xmlns='jabber:x:data'/>":                         stanza.BadRequest, // §9
+		"<x xmlns='jabber:x:data'/>":                         stanza.BadRequest, // §10
 		x("error", ""):                                       stanza.BadRequest,
 		x("form", "<field/>"):                                stanza.BadRequest, // §3.2
 		x("form", "<field var=''/>"):                         stanza.BadRequest,

@@ -9,9 +9,9 @@
 //
 // # Whom to believe
 //
-// Anybody can write anything into a forwarded stanza (XEP-0297 §6). One that came
+// Anybody can write anything into a forwarded stanza (XEP-0297 §7). One that came
 // unasked proves nothing, and is never to be processed as if it had been received
-// itself (§6.1); which ones to believe is up to the protocol around it. This
+// itself (§7.1); which ones to believe is up to the protocol around it. This
 // package has no handlers for that reason.
 //
 // Covered: XEP-0297 1.0 §3, the namespace in §3.2 included. Left out: showing

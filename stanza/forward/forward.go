@@ -77,12 +77,12 @@ type framed struct{ el *stream.Element }
 func (f framed) AppendXML(dst []byte) ([]byte, error) { return f.el.AppendFramed(dst, stream.NSClient) }
 
 // DecodeElement implements [stanza.Decoder]. The stanza inside is not decoded, so
-// the work is one pass over the bytes, however deep it is nested; how deep and how
-// large it can be is bounded by the [stream.Limits] that it came through.
+// the work is at most two passes over the bytes, however deep it is nested; how deep
+// and how large it can be is bounded by the [stream.Limits] that it came through.
 //
 // The error is a [*stanza.Error] with the condition [stanza.BadRequest]: el is not
 // a forwarded stanza, there is not exactly one stanza inside, or more than one
-// delay. The schema (§7) lets the stanza be absent, which makes no sense anywhere.
+// delay. The schema (§8) lets the stanza be absent, which makes no sense anywhere.
 // Or it is that of [delay.Delay.DecodeElement]. On an error f is zero. Other
 // elements are ignored.
 func (f *Forwarded) DecodeElement(el *stream.Element) error {
@@ -124,7 +124,7 @@ func malformed(text string) error { return &stanza.Error{Condition: stanza.BadRe
 // errors. The result is borrowed like Element.
 //
 // It is not a stanza that was received: never hand it to a handler of those
-// (XEP-0297 §6.1).
+// (XEP-0297 §7.1).
 func (f *Forwarded) Decode() (stanza.Stanza, error) {
 	switch {
 	case f.Element != nil:

@@ -226,6 +226,17 @@ func TestDecodeAllocs(t *testing.T) {
 	}), 12.0) // less without the race detector
 }
 
+func BenchmarkDecode(b *testing.B) {
+	el := parse(b, example2)
+	var f Forwarded
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f.DecodeElement(el); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // FuzzDecode: nothing that is forwarded panics, and what was read is written so that it
 // is read again.
 func FuzzDecode(f *testing.F) {

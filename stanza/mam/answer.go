@@ -19,7 +19,6 @@ func (m *Module) Register(mux *stanza.Mux) error {
 		answer func(ctx context.Context, account jid.JID, iq *stanza.IQ) (stanza.Payload, error)
 	}{
 		{stanza.GetIQ, nameQuery, m.getFields},
-		{stanza.SetIQ, nameQuery, m.query},
 		{stanza.GetIQ, nameMetadata, m.metadata},
 		{stanza.GetIQ, namePrefs, m.getPrefs},
 		{stanza.SetIQ, namePrefs, m.setPrefs},
@@ -34,7 +33,7 @@ func (m *Module) Register(mux *stanza.Mux) error {
 			return err
 		}
 	}
-	return nil
+	return mux.Handle(stanza.IQKind, string(stanza.SetIQ), nameQuery, stanza.HandlerFunc(m.query))
 }
 
 // RegisterPublic implements [stanza.PublicModule]: nobody but the account may look
@@ -70,20 +69,46 @@ func (m *Module) getFields(context.Context, jid.JID, *stanza.IQ) (stanza.Payload
 	return supported{}, nil
 }
 
-// query answers a query: it sends the results, then comes the reply (XEP-0313 §4).
-func (m *Module) query(ctx context.Context, account jid.JID, iq *stanza.IQ) (stanza.Payload, error) {
+// query answers a query: it sends the results, then the reply (XEP-0313 §4). It
+// waits for a client that reads slowly.
+func (m *Module) query(ctx context.Context, s stanza.Sender, st stanza.Stanza) error {
+	iq, ok := st.(*stanza.IQ)
+	if !ok {
+		return nil
+	}
+	account, err := owner(iq)
+	if err != nil {
+		return err
+	}
 	var q Query
 	if err := q.DecodeElement(iq.Element()); err != nil {
-		return nil, err
+		return err
 	}
-	to := m.host.Resource(iq.From)
-	if to == nil {
-		return nil, stanza.RecipientUnavailable // it has gone in the meantime
+	page, err := m.page(ctx, account, &q)
+	if err != nil {
+		return err
 	}
+	for i := range page.Entries {
+		e := &page.Entries[i]
+		if q.Flip { // §4.3.4: only the order in which they are sent
+			e = &page.Entries[len(page.Entries)-1-i]
+		}
+		if err := s.Send(ctx, &stanza.Message{
+			ID: stanza.NewID(), From: account, To: iq.From,
+			Extra: []stanza.Payload{entryResult{q.ID, e}},
+		}); err != nil {
+			return fmt.Errorf("mam: sending results: %w", err)
+		}
+	}
+	return s.Send(ctx, iq.Result(fin(page)))
+}
+
+// page gets what q asks for.
+func (m *Module) page(ctx context.Context, account jid.JID, q *Query) (*Page, error) {
 	if err := m.trim(ctx, account); err != nil {
 		return nil, err
 	}
-	page, err := m.Store.Query(ctx, account, m.selection(&q))
+	page, err := m.Store.Query(ctx, account, m.selection(q))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		// §4.1.3, §4.3.2: MUST return item-not-found.
@@ -93,19 +118,7 @@ func (m *Module) query(ctx context.Context, account jid.JID, iq *stanza.IQ) (sta
 	case err != nil:
 		return nil, fmt.Errorf("mam: query: %w", err)
 	}
-	for i := range page.Entries {
-		e := &page.Entries[i]
-		if q.Flip { // §4.3.4: only the order in which they are sent
-			e = &page.Entries[len(page.Entries)-1-i]
-		}
-		if err := to.TrySend(&stanza.Message{
-			ID: stanza.NewID(), From: account, To: iq.From,
-			Extra: []stanza.Payload{entryResult{q.ID, e}},
-		}); err != nil {
-			return nil, fmt.Errorf("mam: sending results: %w", err)
-		}
-	}
-	return fin(page), nil
+	return page, nil
 }
 
 // trim removes what is too old by now, lest it is shown.

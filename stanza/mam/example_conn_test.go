@@ -30,7 +30,7 @@ func (c *exampleConn) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error)
 		}
 	}
 	module := &mam.Module{Store: store}
-	if err := module.Attach(connHost{newHost(), muxResource{mux: c.mux}}); err != nil {
+	if err := module.Attach(newHost()); err != nil {
 		return nil, err
 	}
 	var server stanza.Mux
@@ -45,7 +45,7 @@ func (c *exampleConn) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error)
 	if err != nil {
 		return nil, err
 	}
-	replies := &replies{}
+	replies := &toMux{mux: c.mux}
 	if err := stanza.Dispatch(ctx, &server, replies, &stanza.IQ{ID: "1", From: balcony, To: iq.To, Type: iq.Type, Payload: el}); err != nil {
 		return nil, err
 	}
@@ -56,18 +56,17 @@ func (c *exampleConn) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error)
 	return reply, nil
 }
 
-// muxResource is a resource whose client is a Mux.
-type muxResource struct {
-	stanza.Resource // what is not needed
-	mux             *stanza.Mux
+// toMux is a Sender that gives messages to a client.
+type toMux struct {
+	replies
+	mux *stanza.Mux
 }
 
-func (r muxResource) TrySend(st stream.Appender) error {
-	b, err := stanza.Qualified(st.(stanza.Stanza), stream.NSClient).AppendXML(nil)
-	if err != nil {
+func (s *toMux) Send(ctx context.Context, st stanza.Stanza) error {
+	if err := s.replies.Send(ctx, st); err != nil || st.Kind() != stanza.MessageKind {
 		return err
 	}
-	el, err := stream.ParseElement(b, nil)
+	el, err := stream.ParseElement([]byte(s.before[len(s.before)-1]), nil)
 	if err != nil {
 		return err
 	}
@@ -75,5 +74,5 @@ func (r muxResource) TrySend(st stream.Appender) error {
 	if err := msg.DecodeElement(el); err != nil {
 		return err
 	}
-	return r.mux.HandleStanza(context.Background(), nil, msg)
+	return s.mux.HandleStanza(ctx, nil, msg)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,13 +61,6 @@ func newHost(addrs ...jid.JID) *host {
 
 func (h *host) Domains() []jid.JID { return []jid.JID{capulet} }
 
-func (h *host) Resource(addr jid.JID) stanza.Resource {
-	if r := h.resources[addr]; r != nil {
-		return r
-	}
-	return nil
-}
-
 // rosterHost is a host with a roster that holds one contact.
 type rosterHost struct {
 	*host
@@ -80,40 +72,13 @@ func (h rosterHost) InRoster(_ context.Context, _, contact jid.JID) (bool, error
 	return contact == h.contact, h.err
 }
 
-// resource keeps what it is sent.
+// resource is an address.
 type resource struct {
 	stanza.Resource // what is not needed
 	addr            jid.JID
-
-	mu   sync.Mutex
-	sent []string
-	err  error
 }
 
 func (r *resource) Addr() jid.JID { return r.addr }
-
-func (r *resource) TrySend(st stream.Appender) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.err != nil {
-		return r.err
-	}
-	b, err := st.AppendXML(nil)
-	if err != nil {
-		return err
-	}
-	r.sent = append(r.sent, string(b))
-	return nil
-}
-
-// take returns what was sent since the last call.
-func (r *resource) take() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := r.sent
-	r.sent = nil
-	return out
-}
 
 // server is a module on its host.
 type server struct {
@@ -123,6 +88,7 @@ type server struct {
 	mux    stanza.Mux
 	public stanza.Mux
 	errs   []error
+	broken error // what sending results fails with
 }
 
 func newServer(t *testing.T, m *mam.Module) *server {
@@ -147,7 +113,6 @@ func (s *server) send(from, to jid.JID, xml string, change ...func(*stanza.Trans
 		typ = "normal"
 	}
 	t := &stanza.Transit{Kind: stanza.MessageKind, Type: typ, From: from, To: to, Element: el}
-	t.Sender = s.host.Resource(from)
 	for _, r := range s.host.resources {
 		if r.addr.Bare() == to.Bare() {
 			t.Delivered = append(t.Delivered, r)
@@ -183,20 +148,13 @@ func (s *server) ask(from, to jid.JID, typ stanza.IQType, payload string) (*stan
 
 func (s *server) askOn(mux *stanza.Mux, from, to jid.JID, typ stanza.IQType, payload string) (*stanza.IQ, []string) {
 	s.t.Helper()
-	if r := s.host.resources[from]; r != nil {
-		r.take()
-	}
-	replies := &replies{}
+	replies := &replies{broken: s.broken}
 	iq := &stanza.IQ{ID: "juliet1", From: from, To: to, Type: typ, Payload: element(s.t, payload)}
 	if err := stanza.Dispatch(s.t.Context(), mux, replies, iq); err != nil {
 		s.errs = append(s.errs, err)
 	}
 	require.Len(s.t, replies.got, 1)
-	var before []string
-	if r := s.host.resources[from]; r != nil {
-		before = r.take()
-	}
-	return replies.got[0], before
+	return replies.got[0], replies.before
 }
 
 // refused requires that a request is answered with a condition.
@@ -209,12 +167,26 @@ func (s *server) refused(want stanza.Condition, from, to jid.JID, typ stanza.IQT
 }
 
 // replies is the Sender that handlers answer through.
-type replies struct{ got []*stanza.IQ }
+type replies struct {
+	got    []*stanza.IQ
+	before []string // the messages
+	broken error    // what sending them fails with
+}
 
 func (r *replies) Send(_ context.Context, st stanza.Stanza) error {
 	b, err := stanza.Qualified(st, stream.NSClient).AppendXML(nil)
 	if err != nil {
 		return err
+	}
+	if st.Kind() == stanza.MessageKind {
+		if r.broken != nil {
+			return r.broken
+		}
+		if len(r.got) > 0 {
+			return errors.New("a result after the reply")
+		}
+		r.before = append(r.before, string(b))
+		return nil
 	}
 	el, err := stream.ParseElement(b, nil)
 	if err != nil {

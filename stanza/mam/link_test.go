@@ -112,27 +112,6 @@ type link struct {
 // LocalAddr is what binding would have given.
 func (link) LocalAddr() jid.JID { return balcony }
 
-// connResource sends to the client of a link.
-type connResource struct {
-	stanza.Resource // what is not needed
-	conn            *stanza.Conn
-}
-
-func (r connResource) TrySend(st stream.Appender) error {
-	msg, ok := st.(stanza.Stanza)
-	if !ok {
-		return errors.New("no stanza")
-	}
-	return r.conn.Send(context.Background(), msg)
-}
-
-type connHost struct {
-	*host
-	resource stanza.Resource
-}
-
-func (h connHost) Resource(jid.JID) stanza.Resource { return h.resource }
-
 // newLink connects a client to a server with n messages for juliet. The server ends
 // with the test.
 func newLink(t *testing.T, n int) link {
@@ -153,7 +132,6 @@ func newLink(t *testing.T, n int) link {
 	session, err := stream.Initiate(t.Context(), a, &stream.InitiateOptions{Profile: profile, To: capulet})
 	require.NoError(t, err)
 	client, serving := stanza.NewConn(session, nil), stanza.NewConn(<-accepted, nil)
-	require.NoError(t, s.m.Attach(connHost{s.host, connResource{conn: serving}}))
 	served := make(chan struct{})
 	// Owner: the test. Stops when the session ends. Joined through served.
 	go func() {

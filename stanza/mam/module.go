@@ -49,15 +49,14 @@ type Module struct {
 
 	// MaxPage is how many results a query gets at most, and without a word from
 	// the client; zero means 100. PageBytes is how large they may be together,
-	// unless there is only one; zero means 262,144. It should be well below
-	// Limits.OutboundBytes of the server's streams.
+	// unless there is only one; zero means 262,144. That much is read from the
+	// store at a time.
 	MaxPage, PageBytes int
 
 	// Report is told what went wrong while archiving, once for each account that
 	// misses the message. Nil means that it is logged with [log/slog.Default].
 	Report func(ctx context.Context, account jid.JID, err error)
 
-	host   stanza.Host
 	local  map[string]bool // the domains served
 	roster func(ctx context.Context, account, contact jid.JID) (bool, error)
 }
@@ -126,7 +125,6 @@ func (m *Module) Attach(h stanza.Host) error {
 	case !m.Default.known():
 		return fmt.Errorf("mam: unknown default policy %q", m.Default)
 	}
-	m.host = h
 	m.local = make(map[string]bool)
 	for _, d := range h.Domains() {
 		m.local[d.Domain()] = true

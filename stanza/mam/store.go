@@ -50,7 +50,8 @@ type Store interface {
 	Metadata(ctx context.Context, account jid.JID) (first, last *Entry, err error)
 
 	// Trim removes from the beginning of an archive what keep does not want and
-	// returns how many entries that were.
+	// returns how many entries that were. It is called before every query, so it
+	// costs next to nothing when there is nothing to remove.
 	Trim(ctx context.Context, account jid.JID, keep Keep) (removed int, err error)
 
 	// Redact removes the message of an entry, but neither the entry nor what

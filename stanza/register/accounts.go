@@ -33,10 +33,10 @@ var (
 // Accounts are bare JIDs. Implementations are safe for concurrent use, and keep
 // what they said they had done.
 type Accounts interface {
-	// Create makes an account. The error is or wraps [ErrExists] if there is one,
-	// also one that is made at the same time; and [ErrPassword] if the password
-	// cannot be used. One that is a stanza.Condition or *stanza.Error is told to
-	// the client; any other one is internal-server-error.
+	// Create makes an account. The error is or wraps [ErrExists] or stanza.Conflict
+	// if there is one, also one that is made at the same time; and [ErrPassword] if
+	// the password cannot be used. Others that are or wrap a stanza.Condition or
+	// *stanza.Error are told to the client; any other one is internal-server-error.
 	Create(ctx context.Context, account jid.JID, password string) error
 
 	// SetPassword replaces the password of an account, and with it whatever else

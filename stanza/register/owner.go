@@ -204,10 +204,9 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 
 // Remove removes an account, on behalf of somebody who may do that: it locks the
 // account, with a method Disable(ctx, account) error if accounts has one and
-// otherwise with a password that nobody knows, ends its sessions with
-// not-authorized, makes the host forget it, and deletes it. After an error the
-// account is there and locked, or was not touched; Remove may be called again. A
-// context that ends in the middle leaves it so.
+// otherwise with a password that nobody knows, makes the host forget it, and
+// deletes it. After an error the account is there and locked, or was not touched;
+// Remove may be called again. A context that ends in the middle leaves it so.
 func Remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
 	if err := lock(ctx, accounts, account); err != nil {
 		return err
@@ -217,16 +216,16 @@ func Remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) err
 
 // remove is Remove for an account that is locked.
 func remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
-	end(ctx, h, account, jid.JID{}, stream.NotAuthorized)
 	if err := h.Forget(ctx, account); err != nil {
 		return err
 	}
 	if err := accounts.Delete(ctx, account); err != nil {
 		return err
 	}
-	// Whoever was about to log in when the account was locked.
-	end(ctx, h, account, jid.JID{}, stream.NotAuthorized)
-	return nil
+	// Once more, for what has come in between: messages for an account that was
+	// still there, and a session of somebody who was about to log in when it was
+	// locked. The next owner of the name is not to find them.
+	return h.Forget(ctx, account)
 }
 
 // lock keeps an account from being logged in to.
@@ -252,13 +251,20 @@ func end(ctx context.Context, h stanza.Host, account, but jid.JID, reason stream
 	wg.Wait()
 }
 
-// secure reports whether a session is inside TLS. One that does not say is not.
+// secure reports whether a session is inside TLS: it says so itself, or has a
+// stream that does. One that does not say is not.
 func secure(r stanza.Resource) bool {
-	s, ok := r.(interface{ Security() stream.Security })
-	if !ok {
-		return false
+	var sec stream.Security
+	switch r := r.(type) {
+	case interface{ Session() *stream.Session }:
+		session := r.Session()
+		if session == nil {
+			return false
+		}
+		sec = session.Security()
+	case interface{ Security() stream.Security }:
+		sec = r.Security()
 	}
-	sec := s.Security()
 	return sec.Secure()
 }
 

@@ -30,7 +30,7 @@ func Page[T any](items []T, id func(T) string, r Request, limit int) ([]T, Resul
 	from, to := 0, len(items)
 	switch {
 	case r.Index != nil:
-		// §2.5: beyond the end the page is empty.
+		// §2.6: beyond the end the page is empty.
 		from = min(*r.Index, len(items))
 	case len(items) == 0:
 	case r.After != "":

@@ -29,7 +29,7 @@ const maxInt = math.MaxInt32
 // After, Before and Index is set.
 type Request struct {
 	// Max is how many items to return at most (XEP-0059 §2.1); zero asks for the
-	// number of items in the whole list instead (§2.6), nil leaves it open.
+	// number of items in the whole list instead (§2.7), nil leaves it open.
 	Max *int
 	// After asks for what follows the item with that identifier (§2.2). Empty means
 	// nothing, also when read: before the first item of the list.
@@ -37,7 +37,7 @@ type Request struct {
 	// Before asks for what comes just before the item with that identifier (§2.3);
 	// the empty string asks for the end of the list (§2.5). Nil means nothing.
 	Before *string
-	// Index asks for what begins at that place in the list, from zero (§2.5). Nil
+	// Index asks for what begins at that place in the list, from zero (§2.6). Nil
 	// means nothing.
 	Index *int
 }
@@ -52,10 +52,10 @@ func Forward(max int, after string) Request { return Request{Max: &max, After: a
 func Backward(max int, before string) Request { return Request{Max: &max, Before: &before} }
 
 // At asks for up to max items beginning at a place in the list, from zero
-// (XEP-0059 §2.5). Identifiers are better where they are known: lists change.
+// (XEP-0059 §2.6). Identifiers are better where they are known: lists change.
 func At(max, index int) Request { return Request{Max: &max, Index: &index} }
 
-// Count asks for the number of items only (XEP-0059 §2.6).
+// Count asks for the number of items only (XEP-0059 §2.7).
 func Count() Request { return Forward(0, "") }
 
 // AppendXML implements [stanza.Payload]. The error wraps [stanza.ErrInvalid]: a

@@ -72,7 +72,7 @@ type Photo struct {
 	// GIF.
 	Data []byte
 	// URL is where the picture is, if there is no Data. XEP-0153 §4.5 advises
-	// against it, and so should you: whoever is asked for it learns who looks.
+	// against it. Whoever is asked for it learns who looks.
 	URL string
 }
 

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -10,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/mam"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // MAM tests a store of archives. Each call of open returns a new and empty store,
@@ -64,10 +67,12 @@ type mamArchive struct {
 
 // entry is the message number n from somebody to the account, in the minute n.
 func (a mamArchive) entry(n int, from jid.JID) *mam.Entry {
+	body := stanza.Qualified(&stanza.Message{Body: stanza.Plain(strconv.Itoa(n))}, stream.NSClient)
+	message, err := body.AppendXML(nil)
+	require.NoError(a.t, err)
 	return &mam.Entry{
 		ID: fmt.Sprintf("id-%d", n), Time: mamStart.Add(time.Duration(n) * time.Minute),
-		From: from, To: a.account,
-		Message: fmt.Appendf(nil, "<message xmlns='jabber:client'><body>%d</body></message>", n),
+		From: from, To: a.account, Message: message,
 	}
 }
 

@@ -217,6 +217,9 @@ func testRosterVersions(t *testing.T, s rosters) {
 func testRosterNotListed(t *testing.T, s rosters) {
 	stranger := roster.Item{JID: rosterMercutio, State: roster.PendingIn, Request: []byte("<presence/>")}
 	s.must(s.put(rosterJuliet, stranger) == 0, "a version of a roster in which nothing was listed")
+	s.put(rosterJuliet, roster.Item{JID: rosterBenvolio, State: roster.PendingIn})
+	s.must(s.remove(rosterJuliet, rosterBenvolio) == 0, "a version of a roster in which nothing was listed")
+	s.holds(rosterJuliet, stranger)
 	before := s.put(rosterJuliet, addedItem(rosterRomeo))
 	s.must(s.put(rosterJuliet, roster.Item{JID: rosterBenvolio, State: roster.PendingIn}) == before, "a new version for what is not listed")
 	s.must(s.remove(rosterJuliet, rosterBenvolio) == before, "a new version for what is not listed")
