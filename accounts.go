@@ -9,6 +9,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/sasl"
+	"stanzakit.dev/xmpp/stanza"
 )
 
 // Accounts is who may log in to a [Server], and how they prove who they are.
@@ -72,13 +73,17 @@ type MemoryAccounts struct {
 }
 
 // Set creates an account or changes its password. The account is a bare JID;
-// a resource is ignored. Deriving the keys takes some milliseconds. Beyond
-// 100,000 accounts the error wraps sasl.ErrFull.
+// a resource is ignored. Deriving the keys takes some milliseconds. The error wraps
+// stanza.NotAcceptable for a password that cannot be used, and sasl.ErrFull beyond
+// 100,000 accounts.
 func (a *MemoryAccounts) Set(ctx context.Context, account jid.JID, password string) error {
 	if account.Local() == "" {
 		return fmt.Errorf("xmpp: account %q has no localpart", account)
 	}
-	if err := a.keys().Set(ctx, account.Bare().String(), password); err != nil {
+	switch err := a.keys().Set(ctx, account.Bare().String(), password); {
+	case errors.Is(err, sasl.ErrPassword), errors.Is(err, sasl.ErrUsername):
+		return fmt.Errorf("%w: %w", stanza.NotAcceptable, err)
+	case err != nil:
 		return err
 	}
 	a.mu.Lock()

@@ -335,15 +335,27 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 	// Owner: the server. Stops when the session ends, which Shutdown and Close
 	// bring about. Joined through c.done.
 	go func() {
-		defer s.leave(c)
-		switch err := c.serve(ctx); {
-		case err == nil, s.isClosing():
-		case c.refused:
-			s.logRefusal(err)
-		default:
-			s.logFailure("session ended", err)
+		session, err := c.open()
+		if err != nil {
+			s.ended(c, err)
+			return
 		}
+		// In a goroutine of its own, since negotiation takes a large stack, and
+		// this one may be idle for days.
+		go func() { s.ended(c, c.run(ctx, session)) }()
 	}()
+}
+
+// ended is the end of a connection that was served in the background.
+func (s *Server) ended(c *serverConn, err error) {
+	defer s.leave(c)
+	switch {
+	case err == nil, s.isClosing():
+	case c.refused:
+		s.logRefusal(err)
+	default:
+		s.logFailure("session ended", err)
+	}
 }
 
 // ServeConn serves one connection and returns when it is over: nil if the

@@ -30,22 +30,34 @@ type connKey struct{}
 // otherwise.
 const defaultNegotiationTimeout = 30 * time.Second
 
-// serve negotiates and then routes what the client sends. A panic of a callback
-// costs this connection and nobody else's.
-func (c *serverConn) serve(ctx context.Context) (err error) {
-	defer c.place.Leave()
-	defer func() {
-		if v := recover(); v != nil {
-			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
-			c.abort(err)
-		}
-	}()
-	session, err := c.negotiate()
+// serve negotiates and then routes what the client sends.
+func (c *serverConn) serve(ctx context.Context) error {
+	session, err := c.open()
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })
-	defer stop()
+	return c.run(ctx, session)
+}
+
+// open negotiates. A panic of a callback costs this connection and nobody else's.
+func (c *serverConn) open() (session *stream.Session, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &stream.PanicError{Value: v, Stack: debug.Stack()}
+		}
+		if err != nil {
+			c.abort(err)
+			c.place.Leave()
+		}
+	}()
+	return c.negotiate()
+}
+
+// run routes what the client sends. An idle session keeps the stack of this
+// function and of those that it calls down to the read: let them stay small.
+func (c *serverConn) run(ctx context.Context, session *stream.Session) error {
+	defer c.place.Leave()
+	defer context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })()
 	return c.place.Serve(session)
 }
 

@@ -142,11 +142,12 @@ func (r *Router) broadcast(t *stanza.Transit, a *account, res *Resource, l lette
 }
 
 // deliverPresence hands presence to all available resources of an account of this
-// server (RFC 6121 §4.2.3).
+// server (RFC 6121 §4.2.3), but for those that are kept apart from its sender. With
+// a nil t nobody is.
 func (r *Router) deliverPresence(t *stanza.Transit, contact jid.JID, out stream.Appender) {
 	if to := r.table.find(contact); to != nil {
 		for _, one := range to.connected() {
-			if one.available() {
+			if one.available() && (t == nil || !r.barred(t.From, one.addr, stanza.PresenceType(t.Type))) {
 				one.offer(t, out)
 			}
 		}
@@ -186,7 +187,8 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	out := &addressed{letter: *l}
 	for out.to = range directed {
 		// §4.6.3. Who is subscribed has been told already.
-		if was == nil || !list[out.to.Bare()].State.Has(roster.From) && out.to.Bare() != a.addr {
+		told := was != nil && (list[out.to.Bare()].State.Has(roster.From) || out.to.Bare() == a.addr)
+		if !told && !r.barred(res.addr, out.to, stanza.UnavailablePresence) {
 			r.tell(t, out)
 		}
 	}

@@ -68,15 +68,22 @@ func (c *Connection) Resource() *Resource {
 // before it began, because somebody else has its address by now or because of
 // End, it closes the session and returns that reason.
 func (c *Connection) Serve(session *stream.Session) error {
+	if err := c.begin(session); err != nil {
+		return err
+	}
+	return session.Serve(c.stanza)
+}
+
+// begin is Serve up to the first stanza.
+func (c *Connection) begin(session *stream.Session) error {
 	if reason := c.attach(session); reason != nil {
 		session.CloseError(c.ctx, reason)
 		return reason
 	}
-	res := c.resource
 	for _, m := range c.router.hooks.sessions {
-		m.SessionUp(c.ctx, res)
+		m.SessionUp(c.ctx, c.resource)
 	}
-	return session.Serve(c.stanza)
+	return nil
 }
 
 // attach puts the session beneath the resource. If the connection is to end, it

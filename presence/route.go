@@ -273,6 +273,17 @@ func (r *Router) barred(from, to jid.JID, typ stanza.PresenceType) bool {
 	return false
 }
 
+// apart reports whether a stanza to an account must not get to one of its
+// resources.
+func (r *Router) apart(t *stanza.Transit, addr jid.JID) bool {
+	for _, g := range r.hooks.gates {
+		if g.Gate(t.From, addr, t.Kind, t.Type).Action != stanza.ActionPass {
+			return true
+		}
+	}
+	return false
+}
+
 // ask finds out what Decide has to know about the addressee.
 func (r *Router) ask(ctx context.Context, q *Question, a **account, t *stanza.Transit) error {
 	to := t.To
@@ -347,7 +358,7 @@ func (r *Router) recipients(res *Resource, a *account, action Action, t *stanza.
 			if to.addr == t.To {
 				out = append(out, to)
 			}
-		case p == nil:
+		case p == nil || !t.To.IsFull() && r.apart(t, to.addr):
 		case action == DeliverAvailable, action == DeliverReachable && p.reachable():
 			out = append(out, to)
 		case action == DeliverBest && p.reachable() && p.priority >= best:

@@ -196,9 +196,9 @@ func (r *Router) Show(ctx context.Context, account, contact jid.JID) {
 	}
 	out := &addressed{to: contact}
 	for _, res := range a.connected() {
-		if p := res.shown.Load(); p != nil && res.connected() {
+		if p := res.shown.Load(); p != nil && res.connected() && !r.barred(res.addr, contact, stanza.AvailablePresence) {
 			out.letter = p.letter
-			r.tell(nil, out)
+			r.tell(&stanza.Transit{Kind: stanza.PresenceKind, From: res.addr, Element: p.element(), Sender: res}, out)
 		}
 	}
 }

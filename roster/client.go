@@ -133,6 +133,9 @@ func (c *Client) push(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error
 	}
 	var q Query
 	if err := q.DecodeElement(iq.Element()); err != nil {
+		c.mu.Lock()
+		c.core.refused()
+		c.mu.Unlock()
 		return nil, err
 	}
 	c.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,118 +136,6 @@ const (
 	nobody  = "<query xmlns='jabber:iq:roster' ver='v1'/>"
 )
 
-// testR01: RFC 6121 §2.1.6 rule 2.
-func testR01(t *testing.T) {
-	for name, tt := range map[string]struct {
-		from string
-		ok   bool
-	}{
-		"none":                           {"", true},
-		"own bare JID":                   {"juliet@example.com", true},
-		"own bare JID, other case":       {"JULIET@Example.COM", true},
-		"own full JID":                   {"juliet@example.com/balcony", false},
-		"another resource of one's own":  {"juliet@example.com/chamber", false},
-		"the domain of the server":       {"example.com", false},
-		"a contact":                      {"romeo@example.net", false},
-		"a contact's client":             {"romeo@example.net/orchard", false},
-		"a look-alike":                   {"juliet@example.com.evil.lit", false},
-		"one who is the account in part": {"juliet@example.co", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, roster.Options{})
-			require.NoError(t, r.Sync(t.Context(), answering(t, nobody)))
-			reply := r.receive(tt.from, pushed("v2", `<item jid='romeo@example.net' subscription='both'/>`))
-			_, there := r.Item(romeo)
-			require.Equal(t, tt.ok, there)
-			require.Equal(t, tt.ok, len(r.told) == 1)
-			ver, _ := r.List().Version()
-			if tt.ok {
-				require.Contains(t, reply, "type='result'/>")
-				require.Equal(t, "v2", ver)
-				return
-			}
-			require.Equal(t, "v1", ver)
-			require.Contains(t, reply, unknown)
-			// Nothing tells that there is a roster at all: the same as without one.
-			var none rig
-			none.t = t
-			require.Equal(t, none.receive(tt.from, pushed("v2", `<item jid='romeo@example.net'/>`)), reply)
-			// And nothing of a bad one is looked at.
-			require.Equal(t, reply, r.receive(tt.from, pushed("", "")))
-		})
-	}
-}
-
-// testR02: no partial update, everything in order.
-func testR02(t *testing.T) {
-	start := pushed("v1", `<item jid='nurse@example.com' name='Nurse' subscription='both'><group>Servants</group></item>`)
-	for name, tt := range map[string]struct {
-		push  string
-		reply string // a part of it
-		told  []string
-		ver   string
-	}{
-		"no item":   {pushed("v2", ""), "<bad-request", nil, "v1"},
-		"two items": {pushed("v2", `<item jid='romeo@example.net'/><item jid='benvolio@example.net'/>`), "<bad-request", nil, "v1"},
-		"one of two removed": {
-			pushed("v2", `<item jid='nurse@example.com' subscription='remove'/><item jid='romeo@example.net'/>`), "<bad-request", nil, "v1",
-		},
-		"no jid":        {pushed("v2", `<item name='x'/>`), "<bad-request", nil, "v1"},
-		"malformed jid": {pushed("v2", `<item jid='@' name='x'/>`), "<jid-malformed", nil, "v1"},
-		"too long":      {pushed("v2", `<item jid='nurse@example.com' name='`+strings.Repeat("x", 5000)+`'/>`), "<not-acceptable", nil, "v1"},
-		"§2.1.2.5: a subscription that does not exist is ignored, the item is taken as a whole": {
-			pushed("v2", `<item jid='nurse@example.com' name='Nanny' subscription='garbage'/>`), "type='result'/>",
-			[]string{`nurse@example.com "Nurse"→"Nanny" Both→None [Servants]→[]`}, "v2",
-		},
-		"remove of somebody unknown": {pushed("v2", `<item jid='romeo@example.net' subscription='remove'/>`), "type='result'/>", nil, "v2"},
-		"the same again": {
-			pushed("v2", `<item jid='nurse@example.com' name='Nurse' subscription='both'><group>Servants</group></item>`), "type='result'/>", nil, "v2",
-		},
-		"a version that was before": {
-			pushed("v0", `<item jid='romeo@example.net'/>`), "type='result'/>", []string{`+romeo@example.net "" None []`}, "v0",
-		},
-		"no version": {pushed("", `<item jid='romeo@example.net'/>`), "type='result'/>", []string{`+romeo@example.net "" None []`}, "v1"},
-		"ourselves": {
-			pushed("v2", `<item jid='juliet@example.com' subscription='both'/>`), "type='result'/>", []string{`+juliet@example.com "" Both []`}, "v2",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, roster.Options{})
-			require.NoError(t, r.Sync(t.Context(), answering(t, start)))
-			require.Equal(t, []string{`+nurse@example.com "Nurse" Both [Servants]`}, r.flush())
-			before := slices.Collect(r.All())
-			require.Contains(t, r.receive("", tt.push), tt.reply)
-			require.Equal(t, tt.told, r.flush())
-			ver, _ := r.List().Version()
-			require.Equal(t, tt.ver, ver)
-			if tt.told == nil {
-				require.Equal(t, before, slices.Collect(r.All()))
-			}
-			require.True(t, r.Current())
-		})
-	}
-	t.Run("push before the roster result", func(t *testing.T) {
-		r := newRig(t, roster.Options{})
-		// Nobody has asked: what the list was before is not known.
-		require.Equal(t, noted, r.push(`<item jid='romeo@example.net'/>`))
-		require.Empty(t, r.told)
-		require.Zero(t, r.List().Len())
-
-		d := &doer{t: t, answer: func(string) (string, error) {
-			require.Equal(t, noted, r.push(`<item jid='romeo@example.net' name='1'/>`))
-			require.Equal(t, noted, r.push(`<item jid='nurse@example.com' subscription='remove'/>`))
-			require.Equal(t, noted, r.push(`<item jid='romeo@example.net' name='2'/>`))
-			require.Contains(t, r.push(``), "<bad-request")
-			require.Empty(t, r.told, "they wait")
-			return start, nil
-		}}
-		require.NoError(t, r.Sync(t.Context(), d))
-		require.Equal(t, []string{
-			`+nurse@example.com "Nurse" Both [Servants]`, `+romeo@example.net "1" None []`, `-nurse@example.com`, `romeo@example.net "1"→"2" None→None []→[]`,
-		}, r.flush())
-	})
-}
-
 // Pushes that the result has in it already are not applied to it again.
 func TestSyncHeldPushes(t *testing.T) {
 	r := newRig(t, roster.Options{Versioned: true})
@@ -262,6 +149,12 @@ func TestSyncHeldPushes(t *testing.T) {
 	require.Equal(t, []string{`+romeo@example.net "4" None []`, `+nurse@example.com "" None []`}, r.flush())
 	ver, _ := r.List().Version()
 	require.Equal(t, "v5", ver)
+	d.answer = func(string) (string, error) { // the first of them already
+		r.receive("", pushed("v6", `<item jid='romeo@example.net' subscription='remove'/>`))
+		return pushed("v6", `<item jid='nurse@example.com'/><item jid='romeo@example.net'/>`), nil
+	}
+	require.NoError(t, r.Sync(t.Context(), d))
+	require.Equal(t, 2, r.List().Len())
 }
 
 // RFC 6121 §2.6.3: an empty result means the version that was asked for, and so
@@ -286,6 +179,28 @@ func TestSyncEmptyVersions(t *testing.T) {
 		}}
 		require.NoError(t, r.Sync(t.Context(), d))
 		require.Equal(t, 1, r.List().Len())
+	}
+}
+
+// A change that could not be taken is asked for the next time, and is not hidden by
+// the version of those that came after it.
+func TestSyncAfterRefusal(t *testing.T) {
+	for _, bad := range []string{`<item jid='@'/>`, ``} {
+		cache := &memoryCache{}
+		r := newRig(t, roster.Options{Versioned: true, Cache: cache})
+		d := answering(t, nobody)
+		require.NoError(t, r.Sync(t.Context(), d))
+		require.Contains(t, r.receive("", pushed("v2", bad)), "type='error'")
+		require.Contains(t, r.receive("", pushed("v3", `<item jid='romeo@example.net'/>`)), "type='result'")
+		require.Equal(t, 1, r.List().Len())
+		require.Equal(t, "v1", cache.s.Version)
+		require.Len(t, cache.s.Items, 1)
+		d.answer = func(string) (string, error) { return "", nil }
+		require.NoError(t, r.Sync(t.Context(), d))
+		require.Equal(t, "get <query xmlns='jabber:iq:roster' ver='v1'/>", d.asked[1])
+		r.receive("", pushed("v2", `<item jid='nurse@example.com'/>`))
+		r.receive("", pushed("v3", `<item jid='romeo@example.net'/>`))
+		require.Equal(t, "v3", cache.s.Version)
 	}
 }
 
@@ -358,89 +273,6 @@ func TestSyncVersions(t *testing.T) {
 	require.NoError(t, r.Sync(t.Context(), d))
 	require.NoError(t, r.Sync(t.Context(), d))
 	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster'/>", "get <query xmlns='jabber:iq:roster'/>"}, d.asked)
-}
-
-// memoryCache is a Cache.
-type memoryCache struct {
-	s              roster.Snapshot
-	err            error
-	loads, saves   int
-	account        jid.JID
-	savedVersions  []string
-	savedItemCount []int
-}
-
-func (c *memoryCache) Load(_ context.Context, account jid.JID) (roster.Snapshot, error) {
-	c.loads++
-	c.account = account
-	return c.s, c.err
-}
-
-func (c *memoryCache) Save(_ context.Context, account jid.JID, s roster.Snapshot) error {
-	c.saves++
-	c.savedVersions = append(c.savedVersions, s.Version)
-	c.savedItemCount = append(c.savedItemCount, len(s.Items))
-	if c.err == nil && account == c.account {
-		c.s = s
-	}
-	return c.err
-}
-
-// RFC 6121 §2.6: a cache outlives the client.
-func TestCache(t *testing.T) {
-	cache := &memoryCache{}
-	r := newRig(t, roster.Options{Versioned: true, Cache: cache})
-	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("v1", `<item jid='nurse@example.com' name='Nurse'><group>Servants</group></item>`))))
-	r.receive("", pushed("v2", `<item jid='romeo@example.net' subscription='to'/>`))
-	require.Equal(t, []string{"v1", "v2"}, cache.savedVersions)
-	require.Equal(t, []int{1, 2}, cache.savedItemCount)
-	require.Equal(t, juliet, cache.account)
-
-	again := newRig(t, roster.Options{Versioned: true, Cache: cache})
-	var seen []string
-	d := &doer{t: t, answer: func(string) (string, error) {
-		seen = slices.Clone(again.told) // known before the server has said anything
-		return "", nil
-	}}
-	require.NoError(t, again.Sync(t.Context(), d))
-	require.Equal(t, []string{`+nurse@example.com "Nurse" None [Servants]`, `+romeo@example.net "" To []`}, seen)
-	require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver='v2'/>"}, d.asked)
-	require.Equal(t, slices.Collect(r.All()), slices.Collect(again.All()))
-	require.NoError(t, again.Sync(t.Context(), d))
-	require.Equal(t, 2, cache.loads, "once for each Client")
-	require.Empty(t, append(r.errs, again.errs...))
-}
-
-// RFC 6121 §2.6.2: a cache that is lost or corrupted is as good as none.
-func TestCacheFails(t *testing.T) {
-	failed := errors.New("disk")
-	for name, cache := range map[string]*memoryCache{
-		"cannot be read":   {err: failed},
-		"twice":            {s: roster.Snapshot{Version: "v1", Items: []roster.Item{{JID: romeo}, {JID: romeo}}}},
-		"without a JID":    {s: roster.Snapshot{Version: "v1", Items: []roster.Item{{}}}},
-		"without end":      {s: roster.Snapshot{Version: "v1", Items: make([]roster.Item, 16_385)}},
-		"empty":            {},
-		"without versions": {s: roster.Snapshot{Items: []roster.Item{{JID: romeo}}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, roster.Options{Versioned: true, Cache: cache})
-			d := answering(t, pushed("v7", `<item jid='nurse@example.com'/>`))
-			require.NoError(t, r.Sync(t.Context(), d))
-			require.Equal(t, []string{"get <query xmlns='jabber:iq:roster' ver=''/>"}, d.asked)
-			require.Equal(t, []string{`+nurse@example.com "" None []`}, r.flush())
-			bad := name != "empty" && name != "without versions"
-			require.Equal(t, bad, len(r.errs) > 0)
-			if cache.err != nil { // reported for reading and for writing
-				require.Len(t, r.errs, 2)
-				require.ErrorIs(t, r.errs[1], failed)
-			}
-		})
-	}
-	// A server without versions: there is nothing that could be saved.
-	cache := &memoryCache{}
-	r := newRig(t, roster.Options{Cache: cache})
-	require.NoError(t, r.Sync(t.Context(), answering(t, pushed("", ""))))
-	require.Zero(t, cache.saves)
 }
 
 // OnChange may use the Client, sync too; a panic in it stops nothing for good.

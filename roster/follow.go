@@ -21,12 +21,15 @@ const maxHeld = 1024
 // again does no harm, since the later ones follow.
 //
 // A list without a valid result behind it is not changed by pushes: it would get
-// their version, and what has happened in between would never come.
+// their version, and what has happened in between would never come. For the same
+// reason it keeps its version once a push was refused: the next get then asks for
+// what that push was about.
 type follower struct {
 	list  List
 	phase phase
 	held  []*Query
 	asked bool // the get had a version
+	gap   bool // a push was refused since the get
 }
 
 type phase uint8
@@ -40,7 +43,7 @@ const (
 
 // begin returns the get to send. Versioned is whether the server has versions.
 func (f *follower) begin(versioned bool) *Query {
-	f.phase, f.held, f.asked = waiting, nil, versioned
+	f.phase, f.held, f.asked, f.gap = waiting, nil, versioned, false
 	if !versioned {
 		return &Query{}
 	}
@@ -89,9 +92,13 @@ func later(held []*Query, result *Query) []*Query {
 	return held
 }
 
+// refused notes that a push could not be read.
+func (f *follower) refused() { f.gap = true }
+
 // push takes a push that the account has sent.
 func (f *follower) push(push *Query) ([]Event, error) {
 	if err := checkPush(push); err != nil {
+		f.refused()
 		return nil, err
 	}
 	switch f.phase {
@@ -109,6 +116,9 @@ func (f *follower) push(push *Query) ([]Event, error) {
 
 // apply applies a push. A list that cannot take it follows no more.
 func (f *follower) apply(push *Query) ([]Event, error) {
+	if f.gap {
+		push = &Query{Items: push.Items}
+	}
 	e, changed, err := f.list.Push(push)
 	switch {
 	case err != nil:

@@ -132,4 +132,14 @@ func TestListFull(t *testing.T) {
 	full.before = func() { r.push(`<item jid='nurse@example.com'/>`) }
 	require.ErrorIs(t, r.Sync(t.Context(), full), roster.ErrFull)
 	require.False(t, r.Current())
+	// What was applied before is told all the same.
+	r.flush()
+	q.Items = q.Items[1:]
+	full.before = func() {
+		r.push(`<item jid='nurse@example.com'/>`)
+		r.push(`<item jid='benvolio@example.net'/>`)
+	}
+	require.ErrorIs(t, r.Sync(t.Context(), full), roster.ErrFull)
+	require.Len(t, r.told, 2)
+	require.Equal(t, `+nurse@example.com "" None []`, r.told[1])
 }

@@ -8,6 +8,7 @@ import (
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
 )
 
 func contact(i int) jid.JID { return jid.MustParse(fmt.Sprintf("contact%d@example.net", i)) }
@@ -85,6 +86,11 @@ func TestMemoryStoreVersions(t *testing.T) {
 		v, err := m.Put(t.Context(), juliet, roster.Item{JID: romeo, Added: true})
 		require.NoError(t, err)
 		require.False(t, seen[v])
+		for _, never := range []uint64{0, v - 2, v - 1, v + 1} {
+			_, ok, err := m.Changes(t.Context(), juliet, never)
+			require.NoError(t, err)
+			require.False(t, ok)
+		}
 		require.LessOrEqual(t, v, uint64(1)<<49)
 		seen[v] = true
 	}
@@ -105,9 +111,17 @@ func BenchmarkMemoryStoreRoster(b *testing.B) {
 	}
 }
 
+// A router looks up many states.
+func TestStateAllocs(t *testing.T) {
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		s, _ := roster.None.Inbound(stanza.SubscribePresence)
+		s.Outbound(stanza.SubscribedPresence)
+	}))
+}
+
 func BenchmarkState(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		roster.None.Inbound("subscribe")
+		roster.None.Inbound(stanza.SubscribePresence)
 	}
 }

@@ -93,6 +93,13 @@ func TestQuery(t *testing.T) {
 			roster.Query{Items: []roster.Entry{entry("a@x", "<'", roster.None, "a", "&")}},
 			`<query xmlns='jabber:iq:roster'><item jid='a@x' name='&lt;&apos;' subscription='none'><group>a</group><group>&amp;</group></item></query>`,
 		},
+		"xs:boolean, and text at its bounds": {
+			`<query xmlns='jabber:iq:roster' ver='` + strings.Repeat("v", 4096) + `'><item jid='a@x' name='` + strings.Repeat("n", 4096) + `' approved='1'><group>` + strings.Repeat("g", 4096) + `</group></item></query>`,
+			roster.Query{Ver: strings.Repeat("v", 4096), Versioned: true, Items: []roster.Entry{
+				entry("a@x", strings.Repeat("n", 4096), roster.Approved, strings.Repeat("g", 4096)),
+			}},
+			`<query xmlns='jabber:iq:roster' ver='` + strings.Repeat("v", 4096) + `'><item jid='a@x' name='` + strings.Repeat("n", 4096) + `' subscription='none' approved='true'><group>` + strings.Repeat("g", 4096) + `</group></item></query>`,
+		},
 		"states that do not exist": {
 			`<query xmlns='jabber:iq:roster'><item jid='a@x' subscription='both' ask='subscribe' approved='1'/></query>`,
 			roster.Query{Items: []roster.Entry{entry("a@x", "", roster.Both)}},

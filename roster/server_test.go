@@ -56,6 +56,10 @@ func TestParseSet(t *testing.T) {
 		"§2.1.2.1, §2.1.2.2: so are approved and ask": {
 			balcony, set(`<item jid='romeo@example.net' approved='true' ask='subscribe'/>`), entry("romeo@example.net", "", roster.None), "", "",
 		},
+		"a group that is no resourcepart": {
+			balcony, set(`<item jid='romeo@example.net'><group>a&#9;b</group></item>`), entry("romeo@example.net", "", roster.None, "a\tb"), "", "",
+		},
+		"the same twice":    {balcony, set(`<item jid='romeo@example.net'><group>a&#9;b</group><group>a&#9;b</group></item>`), roster.Entry{}, stanza.BadRequest, stanza.ModifyError},
 		"from the bare JID": {juliet, set(`<item jid='romeo@example.net'/>`), entry("romeo@example.net", "", roster.None), "", ""},
 
 		"§2.3.3 unauthorized":          {romeo, set(`<item jid='nurse@example.com'/>`), roster.Entry{}, stanza.Forbidden, stanza.AuthError},

@@ -313,7 +313,7 @@ func TestItemWith(t *testing.T) {
 	require.False(t, denied.Noted(), "§3.1.3: there never was an item")
 	require.Nil(t, denied.Request)
 	approved := stranger.With(roster.From)
-	require.True(t, approved.Listed())
+	require.True(t, approved.Listed() && approved.Added)
 	require.Nil(t, approved.Request)
 	// §3.2.2: the push after a cancellation has the item, with "none".
 	require.True(t, approved.With(roster.None).Listed())

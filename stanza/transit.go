@@ -58,6 +58,21 @@ func (t *Transit) Stanza() (Stanza, error) {
 	return t.decoded, nil
 }
 
+// Lang returns the language of the stream that the stanza came on, if it names none
+// itself: that is lost with the stream, so whoever passes the stanza on says it
+// (RFC 6120 §4.7.4). Otherwise it returns "".
+func (t *Transit) Lang() string {
+	if _, ok := t.Element.AttrNS(stream.Name{Space: stream.NSXML, Local: "lang"}); ok {
+		return ""
+	}
+	if s, ok := t.Sender.(interface{ Session() *stream.Session }); ok {
+		if session := s.Session(); session != nil {
+			return session.Header().Lang
+		}
+	}
+	return ""
+}
+
 // Replace puts another element in the place of the stanza: of the same kind, in
 // jabber:client, and valid for as long as the Transit is. Its addresses are not
 // looked at.

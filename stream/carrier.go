@@ -81,10 +81,7 @@ func (c *carrier) fill() error {
 	for range 100 {
 		n, err := c.read()
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%w: %w", ErrTruncated, io.ErrUnexpectedEOF)
-			}
-			c.readErr = err
+			c.readErr = truncated(err)
 		}
 		if n > 0 {
 			return nil
@@ -95,6 +92,14 @@ func (c *carrier) fill() error {
 	}
 	c.readErr = io.ErrNoProgress
 	return c.readErr
+}
+
+// truncated names the end of a connection that nobody has announced.
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrTruncated, io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 func (c *carrier) read() (int, error) {

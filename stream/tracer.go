@@ -18,12 +18,12 @@ type tracer struct {
 	// sent cuts outgoing bytes into items again, so that secrets in them can
 	// be found. It runs only when XMLSent is set. Header is the stream header
 	// that it has read.
-	sent   scanner
+	sent   *scanner
 	header []byte
 }
 
 func newTracer(t *Trace) *tracer {
-	tr := &tracer{secrets: make(map[Name]bool)}
+	tr := new(tracer)
 	if t != nil {
 		tr.hooks = *t
 	}
@@ -32,8 +32,14 @@ func newTracer(t *Trace) *tracer {
 
 // hide adds names of elements whose contents are secret.
 func (t *tracer) hide(names ...Name) {
+	if t.hooks.XMLSent == nil && t.hooks.XMLReceived == nil {
+		return // nobody looks
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.secrets == nil {
+		t.secrets = make(map[Name]bool)
+	}
 	for _, n := range names {
 		t.secrets[n] = true
 	}
@@ -42,6 +48,10 @@ func (t *tracer) hide(names ...Name) {
 // restart prepares for a new outgoing stream header. There are no limits: what
 // this side sends is bounded elsewhere.
 func (t *tracer) restart() {
+	if t.hooks.XMLSent == nil {
+		return
+	}
+	t.sent = new(scanner)
 	t.sent.init(unlimited, false)
 	t.header = nil
 }
@@ -81,7 +91,7 @@ func (t *tracer) wrote(b []byte) {
 		if err != nil {
 			// Malformed, or not whole. What comes next stands on its own again.
 			t.hooks.XMLSent(unparsed(t.sent.buffered()))
-			t.sent = scanner{}
+			t.sent = new(scanner)
 			t.sent.init(unlimited, false)
 			t.feed(t.header)
 			t.sent.next()

@@ -133,6 +133,24 @@ func TestDisableUser(t *testing.T) {
 	require.Contains(t, b.execute("get-disabled-users-num"), "<value>0</value>")
 }
 
+// A login that was under way when the account was disabled comes too late.
+func TestDisabledMeanwhile(t *testing.T) {
+	m := new(admin.Module)
+	b := start(t, m)
+	var _ stanza.SessionWatcher = m
+	require.True(t, completed(b.run("disable-user", field("accountjids", "juliet@shakespeare.lit"))))
+	b.noted()
+	b.connect("juliet@shakespeare.lit/balcony", "iago@shakespeare.lit/venice", "juliet@shakespeare.lit/chamber")
+	for _, r := range b.Resources(jid.JID{})[:2] {
+		m.SessionUp(t.Context(), r)
+		m.SessionGone(t.Context(), r)
+	}
+	require.Equal(t, []string{"end juliet@shakespeare.lit/balcony not-authorized"}, b.noted())
+	b.err = errors.New("database is down")
+	m.SessionUp(t.Context(), b.Resources(juliet)[0])
+	require.Empty(t, b.noted())
+}
+
 // Commands about several accounts do nothing if one of them is not there.
 func TestSeveralAccounts(t *testing.T) {
 	many := make([]string, 101)
@@ -342,6 +360,31 @@ func TestDiscovery(t *testing.T) {
 	require.Equal(t, []string{"weather"}, items(iago))
 	require.Equal(t, []string{command.NS}, m.Features())
 	require.Equal(t, "admin", m.Name())
+}
+
+// The bounds, at the bound.
+func TestBounds(t *testing.T) {
+	b := start(t, new(admin.Module))
+	long := strings.Repeat("x", 4096)
+	require.True(t, completed(b.run("add-user", field("accountjid", "will@globe.lit"), field("password", long), field("password-verify", long))))
+	require.True(t, completed(b.run("announce", field("announcement", strings.Repeat("x", 16<<10)))))
+	many := make([]string, 100)
+	for i := range many {
+		j := jid.MustParse(fmt.Sprintf("user%d@shakespeare.lit", i))
+		b.rows[j], many[i] = account{}, j.String()
+	}
+	require.True(t, completed(b.run("disable-user", field("accountjids", many...))))
+	require.Len(t, b.noted(), 100)
+	require.Contains(t, b.execute("get-disabled-users-num"), "<value>100</value>")
+}
+
+// What fails is not taken for done.
+func TestFailures(t *testing.T) {
+	b := start(t, &admin.Module{Accounts: deaf{&table{rows: map[jid.JID]account{juliet: {}}}}})
+	require.Contains(t, b.run("reenable-user", field("accountjids", "juliet@shakespeare.lit")), "<internal-server-error")
+	require.Contains(t, b.execute("get-disabled-users-num"), "<internal-server-error")
+	require.Contains(t, b.run("get-disabled-users-list"), "<internal-server-error")
+	require.Contains(t, b.run("delete-user", field("accountjids", "nobody@shakespeare.lit")), `there is no account "nobody@shakespeare.lit"`)
 }
 
 // What a Module cannot work with.

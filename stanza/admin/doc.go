@@ -6,7 +6,7 @@
 // a program says so. Everybody else is answered forbidden, at every step. Commands
 // are about all accounts of the server, in all of its domains.
 //
-// Covered: XEP-0133 1.3.0: §4.1 to §4.5 (add, delete, disable, re-enable accounts,
+// Covered: XEP-0133 1.3.1: §4.1 to §4.5 (add, delete, disable, re-enable accounts,
 // end sessions), §4.7 (change a password), §4.10 (statistics: the roster's size
 // and the names of resources), §4.13 to §4.15 (numbers of registered, disabled and
 // online accounts), §4.18 to §4.20 (lists of them), §4.23 (announcements), §5.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"stanzakit.dev/xmpp/internal/quote"
 	"stanzakit.dev/xmpp/jid"
@@ -166,7 +167,8 @@ func number(name, label string, n int) form.Field {
 	return form.Field{Var: name, Type: form.TextSingle, Label: label, Values: []string{strconv.Itoa(n)}}
 }
 
-// sorted returns a part of the keys of m.
+// sorted returns the keys of m after the given one, in order, and no more than
+// limit.
 func sorted(m map[jid.JID]bool, after jid.JID, limit int) []jid.JID {
 	out := make([]jid.JID, 0, len(m))
 	for j := range m {
@@ -174,11 +176,6 @@ func sorted(m map[jid.JID]bool, after jid.JID, limit int) []jid.JID {
 			out = append(out, j)
 		}
 	}
-	slices.SortFunc(out, func(a, b jid.JID) int {
-		if a.String() < b.String() {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b jid.JID) int { return strings.Compare(a.String(), b.String()) })
 	return out[:min(limit, len(out))]
 }

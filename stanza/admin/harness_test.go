@@ -312,3 +312,10 @@ func parsed(b []byte) (*stream.Element, error) {
 	_, rest, _ := strings.Cut(string(b), "<iq")
 	return stream.ParseElement([]byte("<iq xmlns='jabber:client'"+rest), nil)
 }
+
+// deaf is a user table that knows little about who is disabled.
+type deaf struct{ *table }
+
+func (deaf) Enable(context.Context, jid.JID) error { return errors.New("not now") }
+
+func (deaf) Disabled(context.Context, jid.JID) (bool, error) { return false, errors.New("not now") }

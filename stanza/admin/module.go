@@ -10,6 +10,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/command"
 	"stanzakit.dev/xmpp/stanza/disco"
 	"stanzakit.dev/xmpp/stanza/register"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // Module is service administration on a server. Accounts is required. Set the
@@ -79,6 +80,18 @@ func (m *Module) Register(mux *stanza.Mux) error {
 func (m *Module) FindNode(ctx context.Context, iq *stanza.IQ, node string) (*disco.Node, error) {
 	return m.responder.FindNode(ctx, iq, node)
 }
+
+// SessionUp implements [stanza.SessionWatcher]: who was about to log in when the
+// account was disabled does not stay (XEP-0133 §4.3).
+func (m *Module) SessionUp(ctx context.Context, r stanza.Resource) {
+	disabled, err := m.Accounts.Disabled(ctx, r.Addr().Bare())
+	if err == nil && disabled { // on an error the login, which was right, counts
+		m.end(ctx, []stanza.Resource{r}, stream.NotAuthorized)
+	}
+}
+
+// SessionGone implements [stanza.SessionWatcher].
+func (m *Module) SessionGone(context.Context, stanza.Resource) {}
 
 // admits reports whether somebody is an administrator.
 func (m *Module) admits(from jid.JID) bool {

@@ -90,5 +90,13 @@ func TestSessions(t *testing.T) {
 		<-iago.Done()
 		require.ErrorIs(t, iago.Err(), stream.NotAuthorized)
 		require.Equal(t, "2", run("get-registered-users-num", nil).Field("registeredusersnum").String())
+
+		// The session that asks can be the one that ends.
+		x, err := command.Execute(ctx, bard, s.Domain, admin.NS+"#end-user-session")
+		require.NoError(t, err)
+		answer := x.Response.Form.Answer()
+		answer.Set("accountjids", "bard@xmpp.test")
+		require.ErrorIs(t, x.Continue(ctx, answer), stream.Reset)
+		<-bard.Done()
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/forward"
+	"stanzakit.dev/xmpp/stanza/sid"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -81,13 +82,23 @@ func appendOriginal(b []byte, t *stanza.Transit, d Direction) ([]byte, error) {
 	set := [3]stream.AttrSet{
 		{Name: stream.Name{Local: "from"}, Value: t.From.String()},
 		{Name: stream.Name{Local: "to"}, Value: t.To.String(), Remove: t.To.IsZero()},
-		{Name: langName, Value: streamLang(t)},
+		{Name: langName, Value: t.Lang()},
 	}
 	n := len(set)
 	if set[2].Value == "" {
 		n--
 	}
-	b, err := t.Element.AppendFramed(b, stream.NSClient, set[:n]...)
+	original := t.Element
+	if d == Sent && t.To.Bare() != t.From.Bare() {
+		// XEP-0313 §3.5: the id in the archive of the recipient is not for the
+		// sender.
+		own, _, err := sid.Strip(original, t.To.Bare())
+		if err != nil {
+			return b, err
+		}
+		original = own
+	}
+	b, err := original.AppendFramed(b, stream.NSClient, set[:n]...)
 	if err != nil || d != Sent || len(t.SenderExtra) == 0 {
 		return b, err
 	}
@@ -110,21 +121,3 @@ func appendOriginal(b []byte, t *stanza.Transit, d Direction) ([]byte, error) {
 }
 
 var langName = stream.Name{Space: stream.NSXML, Local: "lang"}
-
-// sessioned is a resource that tells which session is beneath it.
-type sessioned interface{ Session() *stream.Session }
-
-// streamLang returns the language of a message that names none itself: that of the
-// stream that it came on, which says so no more where the copy goes (RFC 6120
-// §4.7.4).
-func streamLang(t *stanza.Transit) string {
-	if _, ok := t.Element.AttrNS(langName); ok {
-		return ""
-	}
-	if s, ok := t.Sender.(sessioned); ok {
-		if session := s.Session(); session != nil {
-			return session.Header().Lang
-		}
-	}
-	return ""
-}

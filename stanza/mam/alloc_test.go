@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/jid"
-	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/mam"
 )
 
@@ -20,19 +19,6 @@ type sink struct{ mam.Store }
 
 func (sink) Append(context.Context, jid.JID, *mam.Entry, mam.Keep) error { return nil }
 func (sink) Prefs(context.Context, jid.JID) (*mam.Prefs, error)          { return nil, nil }
-
-// carry returns a function that carries one message of a client to another.
-func carry(t testing.TB, m *mam.Module, xml string) func() {
-	require.NoError(t, m.Attach(newHost()))
-	el := element(t, xml)
-	to := []stanza.Resource{&resource{addr: kitchen}}
-	return func() {
-		tr := stanza.Transit{Kind: stanza.MessageKind, Type: "chat", From: balcony, To: nurse, Element: el, Delivered: to}
-		m.BeforeDeliver(context.Background(), &tr)
-	}
-}
-
-const chatXML = "<message type='chat' to='nurse@capulet.lit' id='1'><body>Hello</body></message>"
 
 // What archiving a message for both accounts costs beside the store: the copy, the
 // ids, the payload for the sender, and the new message for the recipient. A message

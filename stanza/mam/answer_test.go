@@ -191,6 +191,13 @@ func TestQueryPageBytes(t *testing.T) {
 	reply, results := s.ask(balcony, jid.JID{}, stanza.SetIQ, allMessages)
 	require.Len(t, results, 1)
 	require.False(t, finOf(t, reply).Complete)
+
+	s = newServer(t, &mam.Module{})
+	for range 4 {
+		s.chat(orchard, juliet, strings.Repeat("x", 100<<10))
+	}
+	_, results = s.ask(balcony, jid.JID{}, stanza.SetIQ, allMessages)
+	require.Len(t, results, 2, "256 KiB")
 }
 
 func TestQueryErrors(t *testing.T) {

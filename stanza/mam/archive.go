@@ -161,6 +161,7 @@ func (m *Module) wants(ctx context.Context, account, target jid.JID) bool {
 var (
 	nameFrom = stream.Name{Local: "from"}
 	nameTo   = stream.Name{Local: "to"}
+	nameLang = stream.Name{Space: stream.NSXML, Local: "lang"}
 )
 
 var errTooLarge = errors.New("mam: message too large for the archive")
@@ -173,9 +174,12 @@ func (m *Module) message(t *stanza.Transit, e *Entry) ([]byte, error) {
 		limit = defaultMaxMessage
 	}
 	b := make([]byte, 0, len(t.Element.Raw())+len(e.From.String())+len(e.To.String())+64)
-	b, err := t.Element.AppendFramed(b, stream.NSClient,
-		stream.AttrSet{Name: nameFrom, Value: e.From.String()},
-		stream.AttrSet{Name: nameTo, Value: e.To.String()})
+	set := [3]stream.AttrSet{{Name: nameFrom, Value: e.From.String()}, {Name: nameTo, Value: e.To.String()}}
+	n := 2
+	if lang := t.Lang(); lang != "" {
+		set[n], n = stream.AttrSet{Name: nameLang, Value: lang}, n+1
+	}
+	b, err := t.Element.AppendFramed(b, stream.NSClient, set[:n]...)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("mam: writing a message: %w", err)

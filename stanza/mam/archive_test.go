@@ -3,6 +3,7 @@ package mam_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,14 +101,16 @@ func extra(t *testing.T, tr *stanza.Transit) (xml string) {
 // XEP-0313 §6.1.1: once. A server that has found nobody to take the message stores
 // it offline then.
 func TestArchiveComesAgain(t *testing.T) {
-	for _, tt := range []struct{ from, to jid.JID }{{balcony, nurse}, {orchard, juliet}, {balcony, juliet}} {
+	for _, tt := range []struct{ from, to jid.JID }{{balcony, nurse}, {orchard, juliet}, {balcony, juliet}, {balcony, romeo}} {
 		s := newServer(t, &mam.Module{})
 		tr := s.chat(tt.from, tt.to, "x")
 		before := xmlOf(t, tr.Element)
 		tr.Delivered, tr.Stored = nil, true
 		s.m.BeforeDeliver(t.Context(), tr)
-		require.Len(t, s.archive(tt.to.Bare()), 1)
 		require.Len(t, s.archive(juliet), 1)
+		if tt.to == nurse {
+			require.Len(t, s.archive(nurse), 1)
+		}
 		require.Equal(t, before, xmlOf(t, tr.Element))
 	}
 }
@@ -145,6 +148,9 @@ func TestArchiveWhose(t *testing.T) {
 			tr := s.send(tt.from, tt.to, "<message type='chat'><body>x</body></message>", change)
 			require.Len(t, s.archive(juliet), tt.juliet)
 			require.Len(t, s.archive(nurse), tt.nurse)
+			for _, nobody := range []jid.JID{{}, capulet, romeo} {
+				require.Empty(t, s.archive(nobody))
+			}
 			require.Empty(t, s.errs)
 			if tt.from.Bare() == tt.to.Bare() {
 				// XEP-0359 §3 rule 4: one id, also in copies of it.
@@ -249,6 +255,7 @@ func TestArchiveCallback(t *testing.T) {
 		return mam.Archivable(t) || t.Type == "headline"
 	}})
 	s.send(orchard, juliet, "<message type='headline'/>")
+	require.Len(t, s.archive(juliet), 1)
 	s.send(orchard, juliet, "<message type='chat'/>")
 	require.Len(t, s.archive(juliet), 1)
 }
@@ -265,6 +272,12 @@ func TestMaxMessage(t *testing.T) {
 	require.False(t, ok)
 	s.chat(balcony, nurse, "x")
 	require.Len(t, s.archive(nurse), 1)
+	size := len(s.archive(nurse)[0].Message)
+	for limit, want := range map[int]int{size: 1, size - 1: 0} {
+		s := newServer(t, &mam.Module{MaxMessage: limit})
+		s.chat(balcony, nurse, "x")
+		require.Len(t, s.archive(nurse), want)
+	}
 }
 
 var errStore = errors.New("disk on fire")
@@ -305,7 +318,7 @@ func TestArchiveFails(t *testing.T) {
 		for _, to := range []jid.JID{nurse, juliet} {
 			s.errs = nil
 			tr := s.chat(balcony, to, "x")
-			require.NotEmpty(t, s.errs)
+			require.Len(t, s.errs, map[jid.JID]int{nurse: 2, juliet: 1}[to])
 			for _, err := range s.errs {
 				require.ErrorIs(t, err, errStore)
 			}
@@ -370,6 +383,35 @@ func TestRetentionDefault(t *testing.T) {
 		s.chat(orchard, juliet, "x")
 	}
 	require.Len(t, s.archive(juliet), 10_000)
+}
+
+// Where nobody is told, it is logged; and nothing stops.
+func TestReportDefault(t *testing.T) {
+	var log strings.Builder
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(old)
+	m := &mam.Module{Store: &broken{Store: new(mam.MemoryStore), append: errStore}}
+	carry(t, m, chatXML)()
+	require.Contains(t, log.String(), errStore.Error())
+	require.Contains(t, log.String(), "nurse@capulet.lit")
+	require.NotContains(t, log.String(), "Hello")
+}
+
+// A module goes into a Mux once.
+func TestRegisterTwice(t *testing.T) {
+	for _, register := range []func(*stanza.Mux) error{
+		new(mam.Module).Register, new(mam.Module).RegisterPublic, new(mam.Client).Register,
+	} {
+		var mux stanza.Mux
+		require.NoError(t, register(&mux))
+		require.ErrorIs(t, register(&mux), stanza.ErrRoute)
+	}
+	// The last route that a module adds counts, too.
+	var mux stanza.Mux
+	require.NoError(t, mux.HandleIQ(stanza.SetIQ, stream.Name{Space: mam.NS, Local: "query"},
+		func(context.Context, *stanza.IQ) (stanza.Payload, error) { return nil, nil }))
+	require.ErrorIs(t, new(mam.Module).Register(&mux), stanza.ErrRoute)
 }
 
 // The next owner of the name finds nothing.

@@ -63,7 +63,7 @@ type inquiry struct {
 	max              int // how many results there may be
 
 	results     []*Result
-	first, last string // the ids between which the results are; empty: not known yet
+	first, last string // the ids between which the results are; empty, as none is: not known yet
 	excess      bool   // there were more than max
 	done        chan struct{}
 	closed      bool
@@ -97,7 +97,7 @@ func (q *inquiry) add(r *Result) {
 
 // settle ends the wait if all results are there: they come in order, or in reverse.
 func (q *inquiry) settle() {
-	if q.first != "" && q.has(q.first) && q.has(q.last) {
+	if q.has(q.first) && q.has(q.last) {
 		q.close()
 	}
 }
@@ -240,7 +240,7 @@ func (c *Client) ask(ctx context.Context, d Doer, q *Query, wait *inquiry) (*Fin
 	wait.first, wait.last = f.Page.First, f.Page.Last
 	wait.settle()
 	c.mu.Unlock()
-	if err := c.await(ctx, d, wait); err != nil {
+	if err := c.await(ctx, wait); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -254,29 +254,22 @@ func (c *Client) ask(ctx context.Context, d Doer, q *Query, wait *inquiry) (*Fin
 	return f, nil
 }
 
-// await waits until the last result has arrived.
-func (c *Client) await(ctx context.Context, d Doer, wait *inquiry) error {
+// await waits until the last result has arrived. What was received before a session
+// ended is still handed out, so its end does not end the wait.
+func (c *Client) await(ctx context.Context, wait *inquiry) error {
 	limit := c.Wait
 	if limit <= 0 {
 		limit = defaultWait
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	var ended <-chan struct{}
-	if s, ok := d.(interface{ Done() <-chan struct{} }); ok {
-		ended = s.Done()
-	}
-	for {
-		select {
-		case <-wait.done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-timer.C:
-			return ErrMissing
-		case <-ended:
-			ended = nil // what was received is still handed out; Wait bounds that
-		}
+	select {
+	case <-wait.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return ErrMissing
 	}
 }
 

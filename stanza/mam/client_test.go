@@ -48,6 +48,9 @@ func adversarialR04(t *testing.T) {
 				messages = append(messages,
 					result(good, "unknown", "evil"), result(good, "", "evil"),
 					strings.Replace(result(good, q.ID, "evil"), " queryid='"+q.ID+"'", "", 1),
+					strings.Replace(result(good, q.ID, "evil"), " id='evil'", "", 1),
+					strings.Replace(result(good, q.ID, strings.Repeat("x", 1025)), "<delay", "<x", 1),
+					strings.Replace(result(good, q.ID, "evil"), "<message ", "<message type='error' ", 1),
 					result(good, q.ID, "1"), result(good, q.ID, "1"), result(good, q.ID, "2"))
 				return messages, fin("true", "1", "2"), nil
 			}}
@@ -134,6 +137,7 @@ func TestSenselessAnswers(t *testing.T) {
 		}{
 			"more than asked for":           {4, fin("true", "0", "3"), mam.ErrAnswer},
 			"results that do not exist":     {1, fin("true", "", ""), mam.ErrAnswer},
+			"too many that do not exist":    {4, fin("true", "", ""), mam.ErrAnswer},
 			"the last one missing":          {2, fin("true", "0", "2"), mam.ErrMissing},
 			"no page":                       {1, "<fin xmlns='urn:xmpp:mam:2'/>", mam.ErrAnswer},
 			"first without last":            {1, "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><first>0</first></set></fin>", mam.ErrAnswer},
@@ -288,6 +292,7 @@ func TestPagesLeadNowhere(t *testing.T) {
 		s := &script{client: c, answer: answer}
 		var last error
 		for _, err := range c.Query(t.Context(), s, jid.JID{}, nil) {
+			require.NoError(t, last, "nothing comes after an error")
 			last = err
 		}
 		require.ErrorIs(t, last, mam.ErrAnswer, name)
@@ -323,4 +328,24 @@ func TestRequests(t *testing.T) {
 	require.NotEqual(t, "mine", s.asked[0].ID)
 	require.Equal(t, mam.DefaultPage, *s.asked[0].Page.Max)
 	require.True(t, slices.Contains(s.to, romeo))
+}
+
+// reply is a Doer that always gets the same one.
+type reply struct{ iq *stanza.IQ }
+
+func (reply) LocalAddr() jid.JID                                   { return balcony }
+func (r reply) Do(context.Context, *stanza.IQ) (*stanza.IQ, error) { return r.iq, nil }
+
+// Replies that do not fit the question.
+func TestWrongReplies(t *testing.T) {
+	for _, r := range []reply{{&stanza.IQ{Type: stanza.ResultIQ}}, {&stanza.IQ{Type: stanza.ResultIQ, Payload: element(t, "<x xmlns='urn:other'/>")}}} {
+		_, err := mam.GetMetadata(t.Context(), r, juliet)
+		require.ErrorIs(t, err, mam.ErrAnswer)
+		_, err = mam.GetPrefs(t.Context(), r)
+		require.ErrorIs(t, err, mam.ErrAnswer)
+		_, err = mam.SetPrefs(t.Context(), r, &mam.Prefs{Default: mam.ArchiveNever})
+		require.ErrorIs(t, err, mam.ErrAnswer)
+		_, _, err = new(mam.Client).Ask(t.Context(), r, juliet, nil)
+		require.ErrorIs(t, err, mam.ErrAnswer)
+	}
 }

@@ -236,3 +236,16 @@ func reversed(in []string) []string {
 	slices.Reverse(out)
 	return out
 }
+
+// carry returns a function that carries one message of a client to another.
+func carry(t testing.TB, m *mam.Module, xml string) func() {
+	require.NoError(t, m.Attach(newHost()))
+	el := element(t, xml)
+	to := []stanza.Resource{&resource{addr: kitchen}}
+	return func() {
+		tr := stanza.Transit{Kind: stanza.MessageKind, Type: "chat", From: balcony, To: nurse, Element: el, Delivered: to}
+		m.BeforeDeliver(context.Background(), &tr)
+	}
+}
+
+const chatXML = "<message type='chat' to='nurse@capulet.lit' id='1'><body>Hello</body></message>"

@@ -44,4 +44,10 @@ func TestMemoryStoreFull(t *testing.T) {
 	require.NoError(t, s.Delete(ctx, juliet))
 	require.NoError(t, s.Append(ctx, juliet, entry("1"), mam.Keep{}))
 	require.NoError(t, s.Append(ctx, juliet, entry("2"), mam.Keep{}))
+	// So does what was removed from an entry, if it is enough.
+	require.ErrorIs(t, s.Append(ctx, juliet, entry("3"), mam.Keep{}), mam.ErrFull)
+	s.MaxBytes += size - 100
+	require.ErrorIs(t, s.Append(ctx, juliet, entry("3"), mam.Keep{}), mam.ErrFull)
+	require.NoError(t, s.Redact(ctx, juliet, "1"))
+	require.NoError(t, s.Append(ctx, juliet, entry("3"), mam.Keep{}))
 }

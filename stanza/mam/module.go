@@ -61,6 +61,14 @@ type Module struct {
 	roster func(ctx context.Context, account, contact jid.JID) (bool, error)
 }
 
+var (
+	_ stanza.HostModule      = (*Module)(nil)
+	_ stanza.PublicModule    = (*Module)(nil)
+	_ stanza.Featurer        = (*Module)(nil)
+	_ stanza.BeforeDeliverer = (*Module)(nil)
+	_ stanza.AccountWatcher  = (*Module)(nil)
+)
+
 // Retention is how much of an archive is kept. What exceeds it is removed, the
 // oldest first (XEP-0313 §3.2), when a message is added and before a query is
 // answered; see also [Module.Expire].

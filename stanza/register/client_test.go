@@ -246,6 +246,8 @@ func TestRequestsRefused(t *testing.T) {
 	down := &stream.ClosedError{Cause: &stream.Error{Condition: stream.NotAuthorized, Received: true}}
 	require.NoError(t, register.Cancel(ctx, &doer{err: down}, jid.JID{}))
 	require.ErrorIs(t, register.Cancel(ctx, &doer{err: down}, domain), net.ErrClosed)
+	own := &stream.ClosedError{Cause: &stream.Error{Condition: stream.NotAuthorized}}
+	require.ErrorIs(t, register.Cancel(ctx, &doer{err: own}, jid.JID{}), net.ErrClosed)
 	other := &stream.ClosedError{Cause: &stream.Error{Condition: stream.SystemShutdown, Received: true}}
 	require.ErrorIs(t, register.Cancel(ctx, &doer{err: other}, jid.JID{}), net.ErrClosed)
 	require.ErrorIs(t, register.Submit(ctx, &doer{err: stanza.Conflict}, domain, new(register.Query)), stanza.Conflict)

@@ -101,6 +101,9 @@ type host struct {
 	mu          sync.Mutex
 	resources   []*resource
 	forget      error
+	exists      error
+	late        error // of Forget, when it is called again
+	forgotten   int
 	addr        netip.Addr
 }
 
@@ -108,7 +111,7 @@ func (h *host) Exists(_ context.Context, account jid.JID) (bool, error) {
 	h.accounts.mu.Lock()
 	defer h.accounts.mu.Unlock()
 	_, ok := h.accounts.passwords[account]
-	return ok, nil
+	return ok, h.exists
 }
 
 func (h *host) Resource(addr jid.JID) stanza.Resource {
@@ -136,6 +139,9 @@ func (h *host) Forget(ctx context.Context, account jid.JID) error {
 		return err
 	}
 	h.accounts.note("forget " + account.String())
+	if h.forgotten++; h.forgotten > 1 {
+		return h.late
+	}
 	return h.forget
 }
 

@@ -205,8 +205,9 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 // Remove removes an account, on behalf of somebody who may do that: it locks the
 // account, with a method Disable(ctx, account) error if accounts has one and
 // otherwise with a password that nobody knows, makes the host forget it, and
-// deletes it. After an error the account is there and locked, or was not touched;
-// Remove may be called again. A context that ends in the middle leaves it so.
+// deletes it. After an error the account was not touched, or is there and locked,
+// and Remove may be called again; or it is gone, and what the host got for it at the
+// last moment may be left. ctx bounds all of it.
 func Remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
 	if err := lock(ctx, accounts, account); err != nil {
 		return err

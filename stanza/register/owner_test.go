@@ -282,3 +282,77 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, []string{gone}, ask(again("theglobe")))
 	require.Contains(t, a.noted(), "delete bill@shakespeare.lit")
 }
+
+// Remove on behalf of somebody else.
+func TestRemove(t *testing.T) {
+	down := errors.New("database is down")
+	a := &table{passwords: map[jid.JID]string{bill: "theglobe"}}
+	h := &host{accounts: a}
+	require.NoError(t, register.Remove(t.Context(), h, lockable{a}, bill))
+	require.Equal(t, []string{
+		"disable bill@shakespeare.lit", "forget bill@shakespeare.lit", "delete bill@shakespeare.lit", "forget bill@shakespeare.lit",
+	}, a.noted())
+
+	a = &table{passwords: map[jid.JID]string{bill: "theglobe"}, err: down}
+	require.ErrorIs(t, register.Remove(t.Context(), &host{accounts: a}, a, bill), down)
+	require.Empty(t, a.noted())
+
+	// Locked, and not free.
+	a = &table{passwords: map[jid.JID]string{bill: "theglobe"}}
+	require.ErrorIs(t, register.Remove(t.Context(), &host{accounts: a, forget: down}, a, bill), down)
+	require.GreaterOrEqual(t, len(a.password(bill)), 52)
+	require.NotContains(t, a.noted(), "delete bill@shakespeare.lit")
+}
+
+// A host that does not know whether there is an account says so to nobody.
+func TestHostOutOfOrder(t *testing.T) {
+	h, a, ask := loggedIn(t, new(register.Module))
+	h.exists = errors.New("database is down")
+	want := told("unreg1", "", "cancel", stanza.InternalServerError, "")
+	require.Equal(t, []string{want}, ask(cancels))
+	require.Equal(t, []string{want}, ask(`<iq type='get' id='unreg1'><query xmlns='jabber:iq:register'/></iq>`))
+	require.Equal(t, []string{"reply", "reply"}, a.noted())
+	h.exists = nil
+	clear(a.passwords)
+	require.Equal(t, []string{told("unreg1", "", "cancel", stanza.ServiceUnavailable, "")},
+		ask(`<iq type='get' id='unreg1'><query xmlns='jabber:iq:register'/></iq>`))
+}
+
+// NoChange and NoCancel are about one thing each.
+func TestOneOfBoth(t *testing.T) {
+	_, _, ask := loggedIn(t, &register.Module{NoCancel: true})
+	require.Equal(t, []string{changed}, ask(changes("bill", "newpass")))
+	_, _, ask = loggedIn(t, &register.Module{NoChange: true})
+	require.Equal(t, []string{gone}, ask(cancels))
+}
+
+// failing is a user table in which something fails.
+type failing struct {
+	*table
+	disable, remove error
+}
+
+func (f failing) Disable(context.Context, jid.JID) error { return f.disable }
+
+func (f failing) Delete(context.Context, jid.JID) error { return f.remove }
+
+// What fails after the reply is for the log of the server.
+func TestFailuresAreReported(t *testing.T) {
+	down := errors.New("database is down")
+	a := &table{passwords: map[jid.JID]string{bill: "theglobe"}}
+	require.ErrorIs(t, register.Remove(t.Context(), &host{accounts: a}, failing{a, down, nil}, bill), down)
+	require.Empty(t, a.noted())
+	require.ErrorIs(t, register.Remove(t.Context(), &host{accounts: a}, failing{a, nil, down}, bill), down)
+	require.Equal(t, []string{"forget bill@shakespeare.lit"}, a.noted())
+	require.ErrorIs(t, register.Remove(t.Context(), &host{accounts: a, late: down}, failing{a, nil, nil}, bill), down)
+
+	m := &register.Module{Accounts: a}
+	require.NoError(t, m.Attach(&host{accounts: a, forget: down}))
+	var mux stanza.Mux
+	require.NoError(t, stanza.Install(&mux, m))
+	st, err := stanza.Decode(parse(t, cancels))
+	require.NoError(t, err)
+	s := &sender{accounts: a}
+	require.ErrorIs(t, stanza.Dispatch(t.Context(), &mux, s, st), down)
+	require.Equal(t, []string{gone}, s.sent)
+}

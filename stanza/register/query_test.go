@@ -124,6 +124,16 @@ func TestQueryMalformed(t *testing.T) {
 		require.ErrorIs(t, q.DecodeElement(element(t, xml)), stanza.BadRequest, "%.100s", xml)
 		require.Equal(t, register.Query{}, q)
 	}
+	// As much as there may be, and the first of two addresses.
+	for _, xml := range []string{
+		`<query` + ns + `><nick>` + strings.Repeat("x", 4096) + `</nick></query>`,
+		`<query` + ns + `><instructions>` + strings.Repeat("x", 16<<10) + `</instructions></query>`,
+		`<query` + ns + `><x xmlns='jabber:x:oob'><url>` + strings.Repeat("x", 2048) + `</url></x><x xmlns='jabber:x:oob'><url>y</url></x></query>`,
+	} {
+		var q register.Query
+		require.NoError(t, q.DecodeElement(element(t, xml)), "%.100s", xml)
+		require.NotEqual(t, "y", q.URL)
+	}
 	// What the schema does not have is passed over (§6).
 	var q register.Query
 	require.NoError(t, q.DecodeElement(element(t, `<query`+ns+`><shoe-size>44</shoe-size><username xmlns='x'>a</username>text<x xmlns='jabber:x:oob'/></query>`)))

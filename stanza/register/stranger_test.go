@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"stanzakit.dev/xmpp/internal/memconn"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/register"
@@ -52,6 +53,9 @@ func TestNewAccount(t *testing.T) {
 	require.Equal(t, made, c.ask(fills("Bill", "Calliope")))
 	require.Equal(t, "Calliope", accounts.password(bill))
 
+	// Whoever the client says that it is, it is nobody yet.
+	require.True(t, strings.HasPrefix(c.ask(strings.Replace(asks, " to=", " from='will@shakespeare.lit' to=", 1)), "<iq id='reg1' from='shakespeare.lit' type='result'>"))
+
 	// §3.1.1: no second identity; and the stream goes on to authentication.
 	require.Equal(t, refuses("reg2", "modify", stanza.NotAcceptable, "this stream has an account already"), c.ask(fills("will", "x")))
 	c.send(`<trust xmlns='urn:example:trust'/>`)
@@ -88,6 +92,7 @@ func TestNewAccountRefused(t *testing.T) {
 		"somebody else's registration":  {ask: strings.Replace(fills("bill", "x"), "id=", "to='globe.lit' id=", 1), want: `<iq id='reg2' from='globe.lit'` + refuses("reg2", "cancel", stanza.ServiceUnavailable, "")[len("<iq id='reg2'"):]},
 		"§5: elsewhere":                 {m: &register.Module{URL: "https://shakespeare.lit/"}, ask: fills("bill", "x"), want: refuses("reg2", "cancel", stanza.NotAllowed, "registration is elsewhere")},
 		"a form for something else":     {ask: submit(`<field var='FORM_TYPE' type='hidden'><value>jabber:iq:register:cancel</value></field>`), want: refuses("reg2", "modify", stanza.BadRequest, "register: a form for something else")},
+		"a field of a form is too long": {ask: submit(`<field var='username'><value>` + strings.Repeat("b", 4097) + `</value></field>`), want: refuses("reg2", "modify", stanza.BadRequest, "register: username is too long")},
 		"a form that is not filled in":  {ask: strings.Replace(submit(""), "'submit'", "'cancel'", 1), want: refuses("reg2", "modify", stanza.BadRequest, "register: a form that is not filled in")},
 		"§6: the form counts":           {ask: strings.Replace(fills("bill", "x"), "</query>", "<x xmlns='jabber:x:data' type='submit'/></query>", 1), want: refuses("reg2", "modify", stanza.NotAcceptable, "the username is missing")},
 		"no id":                         {ask: strings.Replace(fills("bill", "x"), "id='reg2'", "", 1), want: refuses("", "modify", stanza.BadRequest, "iq without id")},
@@ -332,3 +337,26 @@ func TestOptions(t *testing.T) {
 
 // onlyHost cannot forget.
 type onlyHost struct{ stanza.Host }
+
+// XEP-0077 §8: servers are not offered to register.
+func TestNotForServers(t *testing.T) {
+	m := &register.Module{InsecureWithoutTLS: true}
+	attached(t, m)
+	a, b := memconn.Pipe()
+	defer a.Close()
+	done := make(chan error, 1)
+	go func() { // ends with the connection
+		_, err := stream.Accept(t.Context(), b, &stream.AcceptOptions{
+			Profile: stream.Profile{ContentNS: stream.NSServer, Goal: stream.Authenticated, InsecureGoal: true},
+			Domains: []jid.JID{domain}, Features: append(m.StreamFeatures(), trusted()),
+		})
+		done <- err
+	}()
+	c := &script{t: t, conn: a}
+	c.send(strings.Replace(header, "jabber:client", "jabber:server", 1))
+	require.NotContains(t, c.expect("</stream:features>"), "iq-register")
+	c.send(asks)
+	require.Contains(t, c.expect("</stream:stream>"), "<not-authorized")
+	a.Close()
+	require.Error(t, <-done)
+}

@@ -290,16 +290,19 @@ func mamWith(t *testing.T, a mamArchive) {
 	self.To = a.account
 	a.add(self)
 	a.add(a.entry(4, jid.MustParse("romeo@montague.lit/garden")))
+	full := a.entry(5, mamBalcony)
+	full.To = jid.MustParse("romeo@montague.lit/garden")
+	a.add(full)
 	for with, want := range map[string]string{
-		"":                           "0 1 2 3 4",
-		"romeo@montague.lit":         "0 2 4",
+		"":                           "0 1 2 3 4 5",
+		"romeo@montague.lit":         "0 2 4 5",
 		"romeo@montague.lit/orchard": "0",
-		"romeo@montague.lit/garden":  "4",
+		"romeo@montague.lit/garden":  "4 5",
 		"romeo@montague.lit/none":    "",
 		"tybalt@capulet.lit":         "1",
 		"montague.lit":               "",
 		"juliet@capulet.lit":         "3",
-		"juliet@capulet.lit/balcony": "2 3",
+		"juliet@capulet.lit/balcony": "2 3 5",
 	} {
 		var f mam.Filter
 		if with != "" {
@@ -310,10 +313,10 @@ func mamWith(t *testing.T, a mamArchive) {
 	p := a.query(mam.Selection{Filter: mam.Filter{With: mamRomeo.Bare()}, Max: 1, After: "id-1"})
 	require.Equal(t, "2", numbers(p), "the position need not belong to the result set")
 	require.False(t, p.Complete)
-	known(t, 3, p.Count)
+	known(t, 4, p.Count)
 	known(t, 1, p.Index)
 	p = a.query(mam.Selection{Filter: mam.Filter{With: mamRomeo.Bare()}, Max: 2, Backward: true})
-	require.Equal(t, "2 4", numbers(p))
+	require.Equal(t, "4 5", numbers(p))
 	require.False(t, p.Complete)
 	p = a.query(mam.Selection{Filter: mam.Filter{With: mamTybalt}, Max: 1})
 	require.True(t, p.Complete, "what else there is does not match")
