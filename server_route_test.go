@@ -29,7 +29,7 @@ func TestServerRoutesMessagesPresenceAndIQ(t *testing.T) {
 		romeo.quiet() // it waits
 		juliet.say(`<presence/>`)
 		juliet.hears("presence - juliet@xmpp.test/balcony→juliet@xmpp.test -")
-		juliet.quiet() // without a body or anything else there was nothing to keep
+		juliet.hears("message - romeo@xmpp.test/orchard→juliet@xmpp.test m2")
 		romeo.say(`<message to='juliet@xmpp.test' id='m3'/>`)
 		juliet.hears("message - romeo@xmpp.test/orchard→juliet@xmpp.test m3")
 

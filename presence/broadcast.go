@@ -75,22 +75,30 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 		return
 	}
 	before := res.shown.Load()
-	if now.priority >= 0 && (before == nil || !before.reachable()) {
-		now.waits.Store(true)
-	}
+	fresh := now.priority >= 0 && (before == nil || !before.reachable())
+	// Without a store, what came meanwhile could not be kept.
+	now.waits.Store(fresh && !r.NoOffline)
 	res.shown.Store(now)
 	list := r.rosterOf(ctx, a)
 	r.broadcast(t, a, res, l, list)
 	var contacts []jid.JID
+	var requests []stream.Appender
 	if before == nil {
-		contacts = r.welcome(res, list)
+		contacts, requests = r.welcome(res, list)
 	}
 	a.mu.Unlock()
+	for _, request := range requests {
+		// Strangers decide how much this is: it waits for the client, or they could
+		// fill its queue and so keep it out.
+		if res.reply(ctx, request) != nil {
+			break // the reader finds out by itself
+		}
+	}
 	// Without the lock: each of them takes that of a contact.
 	for _, contact := range contacts {
 		r.probe(ctx, res, contact)
 	}
-	if now.waits.Load() {
+	if fresh {
 		r.flush(ctx, res, now)
 	}
 	for _, m := range r.hooks.presence {
@@ -98,10 +106,10 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	}
 }
 
-// welcome gives a resource that has just become available what the account
-// itself has for it, and returns the contacts whose presence it may see. The
-// caller holds the lock of the account.
-func (r *Router) welcome(res *Resource, list map[jid.JID]roster.Item) []jid.JID {
+// welcome gives a resource that has just become available the presence of the
+// others of its account, and returns the contacts whose presence it may see and
+// the requests that wait for an answer. The caller holds the lock of the account.
+func (r *Router) welcome(res *Resource, list map[jid.JID]roster.Item) (contacts []jid.JID, requests []stream.Appender) {
 	// Everybody may see their own presence (§4.2.2).
 	out := &addressed{to: res.addr.Bare()}
 	for _, other := range res.account.connected() {
@@ -110,17 +118,16 @@ func (r *Router) welcome(res *Resource, list map[jid.JID]roster.Item) []jid.JID 
 			res.offer(nil, out)
 		}
 	}
-	var contacts []jid.JID
 	for contact, item := range list {
 		if item.State.Has(roster.To) {
 			contacts = append(contacts, contact)
 		}
 		if item.State.Has(roster.PendingIn) {
 			// §3.1.3 rule 4: until it is approved or denied.
-			res.offer(nil, item.Subscribe(res.addr.Bare()))
+			requests = append(requests, item.Subscribe(res.addr.Bare()))
 		}
 	}
-	return contacts
+	return contacts, requests
 }
 
 // broadcast sends presence of a resource to the available resources of its
@@ -185,15 +192,29 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	directed := res.directed
 	res.directed = nil
 	out := &addressed{letter: *l}
+	var told []jid.JID
 	for out.to = range directed {
-		// §4.6.3. Who is subscribed has been told already.
-		told := was != nil && (list[out.to.Bare()].State.Has(roster.From) || out.to.Bare() == a.addr)
-		if !told && !r.barred(res.addr, out.to, stanza.UnavailablePresence) {
+		// §4.6.3. Who got the broadcast has been told already.
+		told = append(told, out.to)
+		if was != nil && (list[out.to.Bare()].State.Has(roster.From) || a.hears(out.to)) {
+			continue
+		}
+		if !r.barred(res.addr, out.to, stanza.UnavailablePresence) {
 			r.tell(t, out)
+		}
+	}
+	if was != nil {
+		for contact, item := range list {
+			if item.State.Has(roster.From) {
+				told = append(told, contact)
+			}
 		}
 	}
 	last := was != nil && a.standing() == Unavailable
 	a.mu.Unlock()
+	for _, to := range told {
+		r.unlist(res.addr, to)
+	}
 	if was == nil {
 		return
 	}

@@ -147,3 +147,19 @@ func (t *Tracker) answer(contact jid.JID, err error) error {
 	}
 	return err
 }
+
+// Unsubscribe ends the subscription to a contact's presence, as [roster.Unsubscribe]
+// does. What is known of it is forgotten, without events: it is void, though the
+// contact's server has yet to say so (RFC 6121 §3.3.3). Somebody who was sent directed
+// presence stays known.
+func (t *Tracker) Unsubscribe(ctx context.Context, s roster.Sender, contact jid.JID) error {
+	if err := roster.Unsubscribe(ctx, s, contact); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if contact = contact.Bare(); !t.view.toldTo(contact) {
+		t.view.forget(contact)
+	}
+	return nil
+}

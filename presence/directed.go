@@ -30,14 +30,36 @@ func (r *Router) direct(res *Resource, t *stanza.Transit, to []*Resource, out st
 	}
 	a.mu.Unlock()
 	if t.Type == string(stanza.UnavailablePresence) {
-		// §4.6.1: nor is there anything to tell them any more.
-		for _, one := range to {
-			one.account.mu.Lock()
-			delete(one.directed, t.From)
-			one.account.mu.Unlock()
-		}
+		r.unlist(t.From, t.To)
 	}
 	return nil
+}
+
+// unlist takes an address off the lists of those that it has told, at a full or
+// bare JID, that it is gone (RFC 6121 §4.6.1): they have nothing to tell it any
+// more. No lock is held.
+func (r *Router) unlist(gone, told jid.JID) {
+	a := r.table.find(told.Bare())
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.connected() {
+		if !told.IsFull() || one.addr == told {
+			delete(one.directed, gone)
+		}
+	}
+}
+
+// hears reports whether an address is one of the account itself that gets what its
+// resources broadcast.
+func (a *account) hears(to jid.JID) bool {
+	if to.Bare() != a.addr {
+		return false
+	}
+	one := a.find(to)
+	return one == nil || one.available()
 }
 
 // note remembers directed presence, and reports false if there is no room. The

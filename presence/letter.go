@@ -22,8 +22,9 @@ var (
 // rewritten is a stanza on its way through: the bytes that came in, with a new
 // start tag.
 type rewritten struct {
-	el  *stream.Element
-	set []stream.AttrSet
+	el    *stream.Element
+	set   []stream.AttrSet
+	tries int // how often keep has found somebody to deliver it to instead
 }
 
 // AppendXML implements [stream.Appender].

@@ -65,8 +65,10 @@ func (r *Router) keep(ctx context.Context, res *Resource, a *account, q Question
 	a = r.table.use(bare)
 	defer r.table.done(a)
 	a.storing.Lock()
-	if a.standing() == Reachable {
-		// Somebody came while this was decided, and has got all that was stored.
+	if out.tries++; out.tries <= r.maxResources() && a.standing() == Reachable {
+		// Somebody came while this was decided, and has got all that was stored. Of
+		// those that do not take it one after the other may be found to be gone; it
+		// is stored when they cannot be the reason any more.
 		a.storing.Unlock()
 		q.Standing, q.To = Reachable, Account
 		return r.deliver(ctx, res, a, q, Decide(q), t, out)
@@ -111,21 +113,25 @@ const nsChatStates = "http://jabber.org/protocol/chatstates"
 // storable says what XEP-0160 §3 and XEP-0334 §4 do about a message: one with
 // nothing in it but chat states is over when it is read.
 func storable(el *stream.Element) worth {
-	switch may, must := hint.Of(el).Offline(); {
-	case !may:
+	may, must := hint.Of(el).Offline()
+	if !may {
 		return never
-	case must:
-		return stored
 	}
+	state := false
 	for child := range el.Children() {
 		switch n := child.Name(); {
-		case n.Space == nsChatStates, n.Space == hint.NS:
+		case n.Space == nsChatStates:
+			state = true
+		case n.Space == hint.NS:
 		case n.Space == stream.NSClient && n.Local == "thread":
 		default:
 			return stored
 		}
 	}
-	return never
+	if state && !must {
+		return never
+	}
+	return stored
 }
 
 // flushBatch is how many offline messages are on their way at a time.

@@ -117,9 +117,13 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	switch {
 	case allowed && !t.To.IsFull():
 		r.present(ctx, a, t.From, send, id)
-	case target != nil && (allowed && target.available() || target.hasDirected(t.From)):
-		// §4.3.2, §4.6.6: that it is available, and nothing else.
-		send(&stanza.Presence{From: t.To, To: t.From})
+	case target != nil && allowed && target.available():
+		// §4.3.2: that it is available, and nothing else; §4.3.2.1: with the id that
+		// its presence had.
+		send(&stanza.Presence{ID: target.shown.Load().element().Attr("id"), From: t.To, To: t.From})
+	case target != nil && target.connected() && target.hasDirected(t.From):
+		// §4.6.6; §4.3.2.1: it is no subscription that authorizes.
+		send(&stanza.Presence{ID: id, From: t.To, To: t.From})
 	case allowed:
 		send(&stanza.Presence{ID: id, From: t.To, To: t.From, Type: stanza.UnavailablePresence})
 	default:

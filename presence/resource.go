@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,10 @@ type Resource struct {
 	// negotiation, and again after the address was given up or the session has
 	// ended.
 	session atomic.Pointer[stream.Session]
+	// deaf is set when the session takes nothing any more: it is over, or will be
+	// as soon as the client has closed its side. What the client says until then
+	// is heard.
+	deaf atomic.Bool
 	// early is what came for the resource before there was a session; nil when
 	// that is decided.
 	early atomic.Pointer[early]
@@ -44,8 +49,8 @@ type Resource struct {
 	// account.mu.
 	directed map[jid.JID]struct{}
 
-	// work is for the reader of the session only.
-	work work
+	// work is for the reader of the session only, while it handles a stanza.
+	work *work
 }
 
 type interceptor = func(t *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error
@@ -117,7 +122,9 @@ func (r *Resource) settle(session *stream.Session) {
 }
 
 // connected reports whether stanzas can be sent to the resource.
-func (r *Resource) connected() bool { return r.session.Load() != nil || r.early.Load() != nil }
+func (r *Resource) connected() bool {
+	return !r.deaf.Load() && (r.session.Load() != nil || r.early.Load() != nil)
+}
 
 // available reports whether the resource is connected and has sent initial
 // presence and no unavailable presence since (RFC 6121 §4.2, §4.5).
@@ -213,6 +220,9 @@ func (r *Resource) write(st stream.Appender) error {
 		}
 	}
 	err := session.TrySend(st)
+	if errors.Is(err, net.ErrClosed) {
+		r.deaf.Store(true)
+	}
 	if errors.Is(err, stream.ErrFull) && r.session.CompareAndSwap(session, nil) {
 		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
 		// The rest of what vacate does is up to the reader of that session, which

@@ -9,17 +9,24 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// rosterOf returns the roster of an account by contact, from the store the first
-// time. The caller holds the lock of the account. What cannot be read is reported
-// and empty: presence is shown to nobody then.
+// rosterOf returns the roster of an account by contact, for reading. The caller
+// holds the lock of the account. What cannot be read is reported and empty:
+// presence is shown to nobody then.
 func (r *Router) rosterOf(ctx context.Context, a *account) map[jid.JID]roster.Item {
+	list, err := r.load(ctx, a)
+	r.report("reading a roster failed", err)
+	return list
+}
+
+// load returns the roster of an account by contact, from the store the first time.
+// The caller holds the lock of the account.
+func (r *Router) load(ctx context.Context, a *account) (map[jid.JID]roster.Item, error) {
 	if a.loaded {
-		return a.roster
+		return a.roster, nil
 	}
 	list, err := r.Rosters.Roster(ctx, a.addr)
 	if err != nil {
-		r.report("reading a roster failed", err)
-		return nil
+		return nil, storeError(err)
 	}
 	a.loaded = true
 	if len(list.Items) > 0 {
@@ -28,7 +35,17 @@ func (r *Router) rosterOf(ctx context.Context, a *account) map[jid.JID]roster.It
 			a.roster[item.JID] = item
 		}
 	}
-	return a.roster
+	return a.roster, nil
+}
+
+// item returns what the account has about a contact, to be changed: an item that
+// cannot be read must not be taken for one that is not there, and overwritten. The
+// caller holds the lock of the account.
+func (r *Router) item(ctx context.Context, a *account, contact jid.JID) (roster.Item, error) {
+	list, err := r.load(ctx, a)
+	item := list[contact]
+	item.JID = contact
+	return item, err
 }
 
 // put stores an item. The caller holds the lock of the account.
@@ -51,9 +68,12 @@ func (r *Router) put(ctx context.Context, a *account, item roster.Item) (uint64,
 }
 
 // push sends a roster push to the interested resources of an account (RFC 6121
-// §2.1.6). The caller holds the lock of the account, so that pushes are in the
-// order of their versions.
-func (r *Router) push(a *account, c roster.Change) {
+// §2.1.6), if there is one to send. The caller holds the lock of the account, so
+// that pushes are in the order of their versions.
+func (r *Router) push(a *account, c *roster.Change) {
+	if c == nil {
+		return
+	}
 	l, err := compose(&stanza.IQ{ID: stanza.NewID(), Type: stanza.SetIQ, Payload: c.Push()})
 	if err != nil {
 		r.report("encoding a roster push failed", err)
@@ -90,7 +110,10 @@ func (r *Router) registerRoster(m *stanza.Mux) error {
 			return err
 		}
 	}
-	return nil
+	// §2.1.5, §2.3.3: nobody else may change a roster. To a stranger's roster get the
+	// answer is service-unavailable like to anything that there is no route for.
+	return r.public.Handle(stanza.IQKind, string(stanza.SetIQ), name, stanza.HandlerFunc(
+		func(context.Context, stanza.Sender, stanza.Stanza) error { return stanza.Forbidden }))
 }
 
 // rosterGet answers a roster get; from then on the resource is interested (RFC
@@ -133,8 +156,17 @@ func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, 
 		return err
 	}
 	a.mu.Lock()
-	old := r.item(ctx, a, entry.JID)
+	old, err := r.item(ctx, a, entry.JID)
+	if err != nil {
+		a.mu.Unlock()
+		return err
+	}
 	item, err := entry.Apply(old)
+	if err != nil {
+		a.mu.Unlock()
+		return err
+	}
+	version, err := r.put(ctx, a, item)
 	if err != nil {
 		a.mu.Unlock()
 		return err
@@ -143,22 +175,17 @@ func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, 
 	if entry.Remove {
 		var effects roster.Effects
 		if send, effects = old.State.Removal(); effects.Has(roster.SendUnavailable) {
-			r.hide(a, entry.JID)
+			r.hide(a, entry.JID) // §3.2.2: before the contact hears that it was
 		}
 	}
-	version, err := r.put(ctx, a, item)
-	if err != nil {
-		a.mu.Unlock()
-		return err
-	}
-	r.push(a, roster.Change{Version: version, Item: item, Removed: entry.Remove})
+	r.push(a, &roster.Change{Version: version, Item: item, Removed: entry.Remove})
 	// §2.3.2: the push first, then the result, in one piece.
 	err = res.offer(nil, iq.Result(nil))
 	stanza.Clone(iq)
 	a.mu.Unlock()
 	for _, typ := range send {
 		// §2.5.2
-		l, bad := compose(&stanza.Presence{From: a.addr, Type: typ})
+		l, bad := compose(&stanza.Presence{ID: stanza.NewID(), From: a.addr, Type: typ})
 		r.report("encoding presence failed", bad)
 		if bad == nil {
 			r.arrive(ctx, a.addr, entry.JID.Bare(), typ, l, nil)

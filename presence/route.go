@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
@@ -12,14 +13,23 @@ import (
 	"stanzakit.dev/xmpp/stream/bind"
 )
 
-// work is what the reader of a session needs for the stanza at hand, and uses
-// again for the next one.
+// desks are work for readers: an idle session has none.
+var desks = sync.Pool{New: func() any { return new(work) }}
+
+// work is what the reader of a session needs for the stanza at hand.
 type work struct {
 	transit   stanza.Transit
 	out       rewritten
 	set       [3]stream.AttrSet
 	to        []*Resource
 	delivered []stanza.Resource
+}
+
+// clear forgets the stanza, for the next one.
+func (w *work) clear() {
+	clear(w.to)
+	clear(w.delivered)
+	*w = work{to: w.to[:0], delivered: w.delivered[:0]}
 }
 
 // stanza routes one stanza of the client, on the session's reader.
@@ -71,8 +81,18 @@ func ignoreClosed(err error) error {
 // handle decides about a stanza of a client and carries the decision out. An
 // error ends the session of the client.
 func (r *Router) handle(ctx context.Context, res *Resource, el *stream.Element) error {
-	w := &res.work
-	t := &w.transit
+	w := desks.Get().(*work)
+	res.work = w
+	err := r.decide(ctx, res, el)
+	res.work = nil
+	w.clear()
+	desks.Put(w)
+	return err
+}
+
+// decide is handle with memory to work with.
+func (r *Router) decide(ctx context.Context, res *Resource, el *stream.Element) error {
+	t := &res.work.transit
 	*t = stanza.Transit{From: res.addr, Element: el, Sender: res}
 	err := describe(t)
 	if err == nil {
@@ -377,7 +397,7 @@ func (r *Router) recipients(res *Resource, a *account, action Action, t *stanza.
 // passOn returns the stanza as others get to see it. It is valid until the next
 // stanza of r.
 func (r *Resource) passOn(t *stanza.Transit, asked jid.JID, redirected bool) *rewritten {
-	w := &r.work
+	w := r.work
 	set := append(w.set[:0], stream.AttrSet{Name: nameFrom, Value: r.addr.String()})
 	if asked.IsZero() || redirected {
 		// RFC 6120 §10.3.1: it is for the account.
@@ -386,7 +406,7 @@ func (r *Resource) passOn(t *stanza.Transit, asked jid.JID, redirected bool) *re
 	if lang := r.lang(t.Element); lang != "" {
 		set = append(set, stream.AttrSet{Name: nameLang, Value: lang})
 	}
-	w.out = rewritten{t.Element, set}
+	w.out = rewritten{el: t.Element, set: set}
 	return &w.out
 }
 

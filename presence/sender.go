@@ -76,7 +76,7 @@ func (r *Router) sendFrom(ctx context.Context, st stanza.Stanza, h stanza.Head) 
 	a := (*account)(nil)
 	q := Question{Kind: t.Kind, Type: t.Type}
 	// A resource that nobody is connected with, for its scratch memory.
-	desk := &Resource{addr: h.From}
+	desk := &Resource{addr: h.From, work: new(work)}
 	defer func() { r.after(ctx, t) }()
 	if !r.hosted(h.From) { // the server itself cannot be kept out
 		if done, err := r.gate(t.From, t.To, t); done {

@@ -26,17 +26,22 @@ func (r *Router) subscription(ctx context.Context, res *Resource, t *stanza.Tran
 		return err
 	}
 	a.mu.Lock()
-	item := r.item(ctx, a, contact)
-	next, effects := item.State.Outbound(typ)
-	if effects.Has(roster.SendUnavailable) {
-		// §3.2.2: while the contact is still subscribed.
-		r.hide(a, contact)
-	}
-	err = r.change(ctx, a, item, next, effects)
-	a.mu.Unlock()
+	item, err := r.item(ctx, a, contact)
 	if err != nil {
+		a.mu.Unlock()
 		return err
 	}
+	next, effects := item.State.Outbound(typ)
+	push, err := r.change(ctx, a, item, next, effects)
+	if err != nil {
+		a.mu.Unlock()
+		return err
+	}
+	if effects.Has(roster.SendUnavailable) {
+		r.hide(a, contact) // §3.2.2: while the contact believes that it is subscribed
+	}
+	r.push(a, push)
+	a.mu.Unlock()
 	if effects.Has(roster.Route) {
 		r.arrive(ctx, a.addr, contact, typ, l, t)
 	}
@@ -46,29 +51,18 @@ func (r *Router) subscription(ctx context.Context, res *Resource, t *stanza.Tran
 	return nil
 }
 
-// item returns what the account has about a contact. The caller holds the lock of
-// the account.
-func (r *Router) item(ctx context.Context, a *account, contact jid.JID) roster.Item {
-	item := r.rosterOf(ctx, a)[contact]
-	item.JID = contact
-	return item
-}
-
-// change stores an item in its next state and pushes it. The caller holds the lock
-// of the account.
-func (r *Router) change(ctx context.Context, a *account, item roster.Item, next roster.State, effects roster.Effects) error {
+// change stores an item in its next state, and returns what is to be pushed then, or
+// nil. The caller holds the lock of the account.
+func (r *Router) change(ctx context.Context, a *account, item roster.Item, next roster.State, effects roster.Effects) (*roster.Change, error) {
 	if next == item.State && !effects.Has(roster.Push) && !effects.Has(roster.Keep) {
-		return nil
+		return nil, nil
 	}
 	item = item.With(next)
 	version, err := r.put(ctx, a, item)
-	if err != nil {
-		return err
+	if err != nil || !effects.Has(roster.Push) || !item.Listed() {
+		return nil, err
 	}
-	if effects.Has(roster.Push) && item.Listed() {
-		r.push(a, roster.Change{Version: version, Item: item})
-	}
-	return nil
+	return &roster.Change{Version: version, Item: item}, nil
 }
 
 // arrive handles presence about a subscription that has arrived for an account
@@ -86,11 +80,22 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 	a := r.table.use(to)
 	defer r.table.done(a)
 	a.mu.Lock()
-	item := r.item(ctx, a, from)
+	item, err := r.item(ctx, a, from)
+	if err != nil {
+		a.mu.Unlock()
+		r.report("reading a roster failed", err)
+		return false
+	}
 	next, effects := item.State.Inbound(typ)
 	out := &addressed{l, to}
 	if effects.Has(roster.Keep) {
 		item.Request = keptRequest(l, from, to)
+	}
+	push, err := r.change(ctx, a, item, next, effects)
+	if err != nil {
+		a.mu.Unlock()
+		r.report("storing a roster failed", err)
+		return false
 	}
 	delivered := effects.Has(roster.Deliver)
 	if delivered && typ != stanza.SubscribePresence {
@@ -104,11 +109,7 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 	if effects.Has(roster.SendUnavailable) {
 		r.hide(a, from)
 	}
-	if err := r.change(ctx, a, item, next, effects); err != nil {
-		a.mu.Unlock()
-		r.report("storing a roster failed", err)
-		return false
-	}
+	r.push(a, push)
 	if delivered && typ == stanza.SubscribePresence {
 		r.deliverPresence(t, to, out) // §3.1.3: to available ones
 	}
@@ -121,7 +122,7 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 		reply = stanza.UnsubscribedPresence
 	}
 	if reply != "" {
-		l, err := compose(&stanza.Presence{From: to, Type: reply})
+		l, err := compose(&stanza.Presence{ID: stanza.NewID(), From: to, Type: reply})
 		r.report("encoding presence failed", err)
 		if err == nil {
 			r.arrive(ctx, to, from, reply, l, nil) // which has no reply of its own

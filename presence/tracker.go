@@ -21,8 +21,7 @@ type TrackerOptions struct {
 	// most often by asking a [roster.Client]. Presence is believed from those
 	// contacts, from the resources of the own account, and from who was sent
 	// directed presence; from anybody else it is ignored (RFC 6121 §4.2.4). Nil
-	// believes everybody, for programs that have no roster. InRoster must not use
-	// the Tracker.
+	// believes everybody, for programs that have no roster.
 	InRoster func(contact jid.JID) bool
 
 	// OnEvent is told what comes of presence, when the Tracker is installed as a

@@ -13,6 +13,8 @@ import (
 )
 
 // TestAdversarial holds the attacks that this package answers, one subtest each.
+//
+//conformance:proves 6121-4.7.2.3-4
 func TestAdversarial(t *testing.T) {
 	t.Run("R21", func(t *testing.T) {
 		t.Run("client", adversarialR21Client)

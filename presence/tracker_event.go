@@ -84,7 +84,7 @@ func availabilityOf(from jid.JID, p *stanza.Presence, now time.Time) Availabilit
 // sentAt returns when presence was sent, and whether it says so itself. What is to
 // be sent in the future was sent now.
 func sentAt(p *stanza.Presence, now time.Time) (at time.Time, stamped bool) {
-	if d, ok, err := delay.Of(p); ok && err == nil {
+	if d, ok, _ := delay.Of(p); ok { // a stamp that cannot be read is none
 		if d.Stamp.After(now) {
 			return now, true
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -96,6 +97,8 @@ func TestTrackerOptions(t *testing.T) {
 
 // Each case is what comes, one after the other, with the events of each, and who is
 // available in the end.
+//
+//conformance:proves 6121-4.5.4-1 6121-3.1.3-8
 func TestTracker(t *testing.T) {
 	const from = " from='romeo@example.net/orchard'"
 	for _, tt := range []struct {
@@ -246,6 +249,10 @@ func TestTrackerDeparted(t *testing.T) {
 		require.NotEmpty(t, tr.Apply(received(t, fmt.Sprintf(stamped, "newer", "1999-09-10T23:41:08Z"))))
 		require.Equal(t, "newer", departed(true).Status.String())
 
+		// What is to happen has happened now.
+		require.NotEmpty(t, tr.Apply(received(t, fmt.Sprintf(stamped, "soon", "2099-09-10T23:41:08Z"))))
+		require.Equal(t, time.Now(), departed(true).At)
+
 		// He comes and goes.
 		tr.Apply(received(t, "<presence from='romeo@example.net/orchard'/>"))
 		departed(false)
@@ -268,6 +275,8 @@ func TestTrackerDeparted(t *testing.T) {
 }
 
 // RFC 6121 §3.1.3, §3.1.4: requests wait for the user.
+//
+//conformance:proves 6121-3.1.4-2 6121-3.1.4-3
 func TestTrackerRequests(t *testing.T) {
 	tr, out := tracker(t), &outbox{}
 	nurse := jid.MustParse("nurse@example.com")
@@ -294,6 +303,7 @@ func TestTrackerRequests(t *testing.T) {
 	require.Empty(t, tr.Requests())
 	require.Contains(t, out.sent[0], "to='romeo@example.net' type='subscribed'")
 	require.Contains(t, out.sent[1], "to='nurse@example.com' type='unsubscribed'")
+	require.Contains(t, out.sent[0], " id='")
 	require.NotContains(t, out.sent[0], "uc51xs63", "§3.1.4: MUST NOT mirror the id")
 
 	// §3.3.1: taken back. Another client of the account has approved. The session
@@ -308,119 +318,6 @@ func TestTrackerRequests(t *testing.T) {
 		end()
 		require.Empty(t, tr.Requests())
 	}
-}
-
-// RFC 6121 §4.2, §4.4, §4.5.1, §4.6: what is sent.
-func TestTrackerSends(t *testing.T) {
-	tr, out, ctx := tracker(t), &outbox{}, t.Context()
-	peer := jid.MustParse("lobby@chat.example.com/juliet")
-	chat := jid.MustParse("mercutio@example.com/x")
-	require.NoError(t, tr.Direct(ctx, out, peer))
-	require.NoError(t, tr.Available(ctx, out, stanza.ShowAway, "I shall return!", -1))
-	require.NoError(t, tr.Direct(ctx, out, chat, stanza.XML(struct {
-		XMLName struct{} `xml:"http://jabber.org/protocol/muc x"`
-	}{})))
-	require.Equal(t, []jid.JID{peer, chat}, tr.Directed())
-	require.NoError(t, tr.DirectUnavailable(ctx, out, chat, ""))
-	require.Equal(t, []jid.JID{peer}, tr.Directed())
-	require.NoError(t, tr.Unavailable(ctx, out, "going on vacation"))
-	require.Empty(t, tr.Directed())
-	require.NoError(t, tr.Direct(ctx, out, peer))
-	require.NoError(t, tr.DirectUnavailable(ctx, out, peer, "night"))
-	require.Equal(t, []string{
-		"<presence to='lobby@chat.example.com/juliet'/>",
-		"<presence><show>away</show><status>I shall return!</status><priority>-1</priority></presence>",
-		"<presence to='mercutio@example.com/x'><show>away</show><status>I shall return!</status><priority>-1</priority><x xmlns=\"http://jabber.org/protocol/muc\"></x></presence>",
-		"<presence to='mercutio@example.com/x' type='unavailable'/>",
-		"<presence type='unavailable'><status>going on vacation</status></presence>",
-		"<presence to='lobby@chat.example.com/juliet'/>",
-		"<presence to='lobby@chat.example.com/juliet' type='unavailable'><status>night</status></presence>",
-	}, out.sent)
-
-	require.ErrorIs(t, tr.Direct(ctx, out, jid.JID{}), stanza.ErrInvalid)
-	require.ErrorIs(t, tr.DirectUnavailable(ctx, out, jid.JID{}, ""), stanza.ErrInvalid)
-	require.Error(t, tr.Direct(ctx, out, chat, &stream.Element{}), "a payload that cannot be written")
-	require.Error(t, tr.Available(ctx, out, "busy", "", 0))
-	out.err = errors.New("no connection")
-	require.ErrorIs(t, tr.Available(ctx, out, "", "", 0), out.err)
-	require.ErrorIs(t, tr.Unavailable(ctx, out, ""), out.err)
-	require.ErrorIs(t, tr.Direct(ctx, out, chat), out.err)
-	require.ErrorIs(t, tr.DirectUnavailable(ctx, out, chat, ""), out.err)
-	require.Empty(t, tr.Directed())
-}
-
-// RFC 6121 §4.6.5, XEP-0045: who was sent directed presence is believed, and a room
-// is forgotten with all occupants when the client has left it.
-func TestTrackerDirected(t *testing.T) {
-	const occupant = "<presence from='lobby@chat.example.com/%s'%s><x xmlns='http://jabber.org/protocol/muc#user'/></presence>"
-	for name, inRoster := range map[string]func(jid.JID) bool{
-		"with a roster": func(j jid.JID) bool { return false }, "without": nil,
-	} {
-		t.Run(name, func(t *testing.T) {
-			tr := tracker(t, func(o *presence.TrackerOptions) { o.InRoster, o.Resources, o.Occupants = inRoster, 1, 3 })
-			out := &outbox{}
-			room := func(who, typ string) []string { return told(tr.Apply(received(t, fmt.Sprintf(occupant, who, typ)))) }
-			me := jid.MustParse("lobby@chat.example.com/juliet")
-			require.NoError(t, tr.Direct(t.Context(), out, me))
-			require.Equal(t, []string{"available lobby@chat.example.com/nurse came"}, room("nurse", ""))
-			require.Equal(t, []string{"available lobby@chat.example.com/tybalt"}, room("tybalt", ""))
-			require.Equal(t, []string{"available lobby@chat.example.com/juliet"}, room("juliet", ""))
-			require.Empty(t, room("one too many", ""))
-			require.Equal(t, uint64(1), tr.Ignored())
-			// Another nickname: told about both, the room lets the first one go.
-			require.NoError(t, tr.Direct(t.Context(), out, jid.MustParse("lobby@chat.example.com/jule")))
-			require.Equal(t, []string{"unavailable lobby@chat.example.com/juliet"}, room("juliet", " type='unavailable'"))
-			require.Equal(t, []string{"available lobby@chat.example.com/jule"}, room("jule", ""))
-			require.Equal(t, []jid.JID{jid.MustParse("lobby@chat.example.com/jule")}, tr.Directed())
-			// A nickname that is taken: no longer told about it.
-			require.NoError(t, tr.Direct(t.Context(), out, jid.MustParse("lobby@chat.example.com/nurse")))
-			require.Equal(t, []string{"error lobby@chat.example.com/nurse"}, room("nurse", " type='error'"))
-			require.Len(t, tr.Directed(), 1)
-			require.Len(t, tr.Resources(trackRoom), 3)
-			// Out.
-			require.NoError(t, tr.DirectUnavailable(t.Context(), out, jid.MustParse("lobby@chat.example.com/jule"), ""))
-			require.Len(t, tr.Resources(trackRoom), 3)
-			events := room("jule", " type='unavailable'")
-			require.Equal(t, "unavailable lobby@chat.example.com/jule", events[0])
-			require.Len(t, events, 3)
-			require.Contains(t, events[2], "went")
-			require.Empty(t, tr.Contacts())
-			if inRoster != nil {
-				require.Empty(t, room("nurse", ""))
-			}
-		})
-	}
-	t.Run("the room is destroyed", func(t *testing.T) {
-		tr := tracker(t)
-		require.NoError(t, tr.Direct(t.Context(), &outbox{}, jid.MustParse("lobby@chat.example.com/juliet")))
-		tr.Apply(received(t, fmt.Sprintf(occupant, "nurse", "")))
-		require.Equal(t, []string{"unavailable lobby@chat.example.com/nurse went"},
-			told(tr.Apply(received(t, "<presence from='lobby@chat.example.com' type='unavailable'/>"))))
-		require.Empty(t, tr.Directed())
-	})
-	t.Run("somebody to chat with", func(t *testing.T) {
-		tr := tracker(t)
-		x := jid.MustParse("mercutio@example.com/x")
-		require.NoError(t, tr.Direct(t.Context(), &outbox{}, x))
-		require.Len(t, tr.Apply(received(t, "<presence from='mercutio@example.com/x'/>")), 1)
-		require.Empty(t, tr.Follow(roster.Event{Before: roster.Item{JID: x.Bare(), State: roster.To}}), "known by directed presence")
-		require.Equal(t, []string{"unavailable mercutio@example.com/x went"}, told(tr.Apply(received(t, "<presence from='mercutio@example.com/x' type='unavailable'/>"))))
-		_, ok := tr.Departed(x)
-		require.True(t, ok)
-		require.Empty(t, tr.Directed(), "RFC 6121 §4.6.1")
-	})
-	t.Run("bound", func(t *testing.T) {
-		tr, out := tracker(t), &outbox{}
-		for i := range 256 {
-			require.NoError(t, tr.Direct(t.Context(), out, jid.MustParse(fmt.Sprintf("a%d@example.com", i))))
-		}
-		extra := jid.MustParse("b@example.com")
-		require.ErrorIs(t, tr.Direct(t.Context(), out, extra), roster.ErrFull)
-		require.NoError(t, tr.Direct(t.Context(), out, jid.MustParse("a7@example.com")), "known already")
-		require.NoError(t, tr.DirectUnavailable(t.Context(), out, jid.MustParse("a7@example.com"), ""))
-		require.NoError(t, tr.Direct(t.Context(), out, extra))
-		require.Len(t, tr.Directed(), 256)
-	})
 }
 
 // RFC 6121 §3.3.1: without a subscription nothing is known.
@@ -450,6 +347,12 @@ func TestTrackerFollow(t *testing.T) {
 			require.False(t, ok)
 		})
 	}
+	t.Run("the own account", func(t *testing.T) {
+		tr := tracker(t)
+		tr.Apply(received(t, "<presence from='juliet@example.com/chamber'/>"))
+		require.Empty(t, tr.Follow(roster.Event{Before: roster.Item{JID: trackJuliet, State: roster.To}}))
+		require.NotEmpty(t, tr.Contacts())
+	})
 }
 
 // Whatever peers do, what is kept of it is bounded.
@@ -482,6 +385,27 @@ func TestTrackerBounds(t *testing.T) {
 		require.False(t, ok)
 		_, ok = tr.Departed(jid.MustParse("a@x"))
 		require.True(t, ok)
+		// a comes back and c is removed, each of which makes or leaves room for one.
+		require.Equal(t, 1, come(tr, "a@x/r"))
+		require.Zero(t, come(tr, "e@x/r"))
+		tr.Apply(received(t, "<presence from='c@x/r' type='unavailable'/>"))
+		require.Empty(t, tr.Follow(roster.Event{Before: roster.Item{JID: jid.MustParse("c@x")}}))
+		require.Equal(t, 1, come(tr, "e@x/r"))
+		require.Zero(t, come(tr, "f@x/r"))
+		require.Equal(t, []jid.JID{jid.MustParse("a@x"), jid.MustParse("d@x"), jid.MustParse("e@x")}, tr.Contacts())
+	})
+	t.Run("departures that are told again", func(t *testing.T) {
+		tr := tracker(t, everybody, func(o *presence.TrackerOptions) { o.Contacts = 2 })
+		left := func(who, year string) {
+			require.Len(t, tr.Apply(received(t, "<presence from='"+who+"' type='unavailable'><delay xmlns='urn:xmpp:delay' stamp='"+year+"-01-01T00:00:00Z'/></presence>")), 1)
+		}
+		left("a@x", "1990")
+		left("b@x", "1990")
+		left("a@x", "1991")
+		left("c@x", "1990") // instead of b
+		require.Equal(t, 1, come(tr, "c@x/r"))
+		require.Equal(t, 1, come(tr, "d@x/r"), "instead of a")
+		require.Zero(t, come(tr, "e@x/r"))
 	})
 	t.Run("all resources", func(t *testing.T) {
 		tr := tracker(t, everybody)
@@ -508,7 +432,7 @@ func TestTrackerBounds(t *testing.T) {
 	})
 	t.Run("status", func(t *testing.T) {
 		tr := tracker(t)
-		texts := "<status>x" + strings.Repeat("é", 600) + "</status><status xml:lang='" + strings.Repeat("l", 129) + "'>dropped</status>"
+		texts := "<status>x" + strings.Repeat("é", 600) + "</status><status xml:lang='" + strings.Repeat("l", 129) + "'>dropped</status><status xml:lang='" + strings.Repeat("l", 128) + "'>kept</status>"
 		for i := range 20 {
 			texts += fmt.Sprintf("<status xml:lang='l%d'>t</status>", i)
 		}
@@ -516,8 +440,32 @@ func TestTrackerBounds(t *testing.T) {
 		status := tr.Resources(trackRomeo)[0].Status
 		require.Len(t, status, 8)
 		require.Equal(t, "x"+strings.Repeat("é", 511), status.String())
-		require.Equal(t, stanza.Text{Lang: "l6", Value: "t"}, status[7])
+		require.Equal(t, stanza.Text{Lang: strings.Repeat("l", 128), Value: "kept"}, status[1])
+		require.Equal(t, stanza.Text{Lang: "l5", Value: "t"}, status[7])
 	})
+}
+
+// What is kept of a stanza does not keep the rest of it: the strings of a stanza share
+// their memory.
+func TestTrackerMemory(t *testing.T) {
+	tr := tracker(t, func(o *presence.TrackerOptions) { o.InRoster = nil })
+	used := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	status := "<status>" + strings.Repeat("x", 100<<10) + "</status>"
+	before := used()
+	for i := range 100 {
+		for _, typ := range []string{"", "", " type='subscribe'"} { // anew, again
+			tr.Apply(received(t, fmt.Sprintf("<presence from='u%d@x/r'%s>%s</presence>", i, typ, status)))
+		}
+		tr.Apply(received(t, fmt.Sprintf("<presence from='v%d@x' type='unavailable'>%s<delay xmlns='urn:xmpp:delay' stamp='1999-01-01T00:00:00Z'/></presence>", i, status)))
+	}
+	require.Less(t, used(), before+4<<20, "of 40 MiB")
+	require.Len(t, tr.Contacts(), 100)
+	require.Len(t, tr.Requests(), 100)
 }
 
 // A Tracker in a Mux: it sees presence that other routes handle, and OnEvent may use

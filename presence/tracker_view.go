@@ -223,10 +223,11 @@ func (v *view) remove(c *seen, e Event, left Departure) []Event {
 	return events
 }
 
-// leave notes the departure of a contact, who is the last to have left.
+// leave notes the departure of a contact, who is the last to have left. The address
+// is kept.
 func (v *view) leave(c *seen, contact jid.JID, left Departure) {
 	if c.gone != nil {
-		v.gone.Remove(c.gone)
+		contact = v.gone.Remove(c.gone).(jid.JID)
 	}
 	c.resources, c.left = nil, left
 	c.gone = v.gone.PushBack(contact)
@@ -249,7 +250,7 @@ func (v *view) forget(contact jid.JID) []Event {
 // forgetAvailable is forget for somebody whose departure, if that is known, is
 // kept.
 func (v *view) forgetAvailable(contact jid.JID) []Event {
-	if c := v.contacts[contact]; c == nil || c.gone != nil {
+	if c := v.contacts[contact]; c != nil && c.gone != nil {
 		return nil
 	}
 	return v.forget(contact)

@@ -111,7 +111,6 @@ func newNegotiation(
 		limits:  lim,
 		local:   Header{Version: Version10, Lang: lang},
 		values:  make(map[any]any),
-		nonzas:  make(map[string]nonzaHandler),
 
 		requested: make(map[requestKey]bool),
 	}

@@ -90,12 +90,15 @@ type Negotiation struct {
 	done     map[Name]bool // features tried on this stream; false for skipped ones
 	upgraded bool          // the transport was replaced; a restart must follow
 	values   map[any]any   // what features remember
-	nonzas   map[string]nonzaHandler
+	nonzas   []nonzaHandler
 	deadline time.Time
 	acks     quickAcks
 }
 
-type nonzaHandler func(*Session, *Element) error
+type nonzaHandler struct {
+	space  string
+	handle func(*Session, *Element) error
+}
 
 // Role says which side of the stream this is.
 func (n *Negotiation) Role() Role { return n.role }
@@ -164,7 +167,13 @@ func (n *Negotiation) SetValue(key, value any) { n.values[key] = value }
 // order with the stanzas. Errors end the session as those of [Session.Serve]
 // do.
 func (n *Negotiation) HandleNonza(space string, handle func(*Session, *Element) error) {
-	n.nonzas[space] = handle
+	for i := range n.nonzas {
+		if n.nonzas[i].space == space {
+			n.nonzas[i].handle = handle
+			return
+		}
+	}
+	n.nonzas = append(n.nonzas, nonzaHandler{space, handle})
 }
 
 // Buffered returns how many bytes were received and not consumed yet.

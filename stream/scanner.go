@@ -27,7 +27,7 @@ type scanner struct {
 	c      cutter
 	lim    Limits // for the next item
 	framed bool
-	box    *[]byte // where the pooled buffer came from
+	box    *scratch // what the scanner has from the pool, while it reads
 }
 
 // init makes s read the beginning of a stream. Limits are those of
@@ -205,19 +205,53 @@ const (
 	maxPooledBuffer = 32 << 10
 )
 
-var bufferPool = sync.Pool{New: func() any {
-	b := make([]byte, 0, pooledBuffer)
-	return &b
-}}
+// scratch is the memory for reading: a stream that is silent has none.
+type scratch struct {
+	buf            []byte
+	attrs, elAttrs []Attr
+	decls          []declaration
+	text, values   []byte
+}
+
+var scratchPool = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, pooledBuffer)} }}
+
+// take gets memory from the pool.
+func (s *scanner) take() {
+	m := scratchPool.Get().(*scratch)
+	t := &s.c.t
+	t.buf, t.pos, t.start, t.item = m.buf[:0], 0, 0, 0
+	if t.attrs == nil {
+		t.attrs = m.attrs
+	}
+	if s.c.el.attrs == nil {
+		s.c.el.attrs = m.elAttrs
+	}
+	t.decls, t.scratch, s.c.values = m.decls, m.text, m.values
+	*m = scratch{}
+	s.box = m
+}
+
+// give puts it back, without what was in it: there may have been a password.
+func (s *scanner) give() {
+	t := &s.c.t
+	if m := s.box; m != nil && cap(t.buf) <= maxPooledBuffer {
+		clear(t.buf[:cap(t.buf)])
+		clear(t.scratch[:cap(t.scratch)])
+		clear(s.c.values[:cap(s.c.values)])
+		*m = scratch{t.buf[:0], t.attrs, s.c.el.attrs, t.decls[:0], t.scratch[:0], s.c.values[:0]}
+		scratchPool.Put(m)
+	}
+	s.box = nil
+	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
+	t.attrs, s.c.el.attrs, t.decls, t.scratch, s.c.values = nil, nil, nil, nil, nil
+}
 
 // space returns room for at least least bytes. The element returned last
 // becomes invalid.
 func (s *scanner) space(least int) []byte {
 	t := &s.c.t
 	if cap(t.buf) == 0 {
-		s.box = bufferPool.Get().(*[]byte)
-		t.buf = (*s.box)[:0]
-		t.pos, t.start, t.item = 0, 0, 0
+		s.take()
 	}
 	return t.Space(least)
 }
@@ -232,13 +266,7 @@ func (s *scanner) release() {
 	if s.buffered() > 0 || cap(t.buf) == 0 {
 		return
 	}
-	if s.box != nil && cap(t.buf) <= maxPooledBuffer {
-		clear(t.buf[:cap(t.buf)]) // there may have been a password in it
-		*s.box = t.buf[:0]
-		bufferPool.Put(s.box)
-	}
-	s.box = nil
-	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
 	s.c.el = Element{attrs: s.c.el.attrs[:0]}
 	s.c.trim()
+	s.give()
 }

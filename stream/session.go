@@ -38,7 +38,7 @@ type Session struct {
 	agent         UserAgent
 	hook          Admit
 	blanks        *Bucket // of white space; nil until there is some
-	nonzas        map[string]nonzaHandler
+	nonzas        []nonzaHandler
 	closeTimeout  time.Duration
 
 	out      outbox

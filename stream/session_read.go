@@ -108,8 +108,10 @@ func (s *Session) element(el *Element, handle func(*Element) error) error {
 		// nothing to do about any.
 		return nil
 	}
-	if fn, ok := s.nonzas[name.Space]; ok {
-		return s.call(el, func(el *Element) error { return fn(s, el) })
+	for i := range s.nonzas {
+		if n := &s.nonzas[i]; n.space == name.Space {
+			return s.call(el, func(el *Element) error { return n.handle(s, el) })
+		}
 	}
 	// §4.9.3.24: nothing else is known here.
 	return newError(UnsupportedStanzaType, "%s", quote.ASCII(name.String(), 128))

@@ -64,8 +64,8 @@ type Options struct {
 	ArchiveBytes int64
 
 	// TokenClients is how many clients may have tokens, and AccountTokenClients
-	// how many of one account. Zero means 100,000 and 32. One more takes the
-	// place of the one that has not been heard of for longest.
+	// how many of one account. Zero means 100,000 and 32. One more takes the place
+	// of the one whose tokens were not changed for longest.
 	TokenClients, AccountTokenClients int
 }
 

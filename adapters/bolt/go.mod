@@ -8,4 +8,11 @@ require (
 	stanzakit.dev/xmpp v0.0.0
 )
 
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
 replace stanzakit.dev/xmpp => ../..

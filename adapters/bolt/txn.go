@@ -144,3 +144,15 @@ func number(key []byte) (uint64, bool) {
 	}
 	return binary.BigEndian.Uint64(key[len(key)-8:]), true
 }
+
+// splitNumbered returns the account and the number of a key that numbered has made.
+func splitNumbered(bucket string, key []byte) (account jid.JID, n uint64, err error) {
+	if len(key) < 2+8 || int(binary.BigEndian.Uint16(key)) != len(key)-2-8 {
+		return account, 0, &CorruptError{bucket, errKey}
+	}
+	if account, err = jid.ParseBytes(key[2 : len(key)-8]); err != nil {
+		return account, 0, &CorruptError{bucket, errKey}
+	}
+	n, _ = number(key)
+	return account, n, nil
+}

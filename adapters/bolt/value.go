@@ -20,6 +20,8 @@ var (
 	errLong     = errors.New("a value goes on behind its end")
 	errEncoding = errors.New("a value has an unknown encoding")
 	errRange    = errors.New("a number is out of range")
+	errKey      = errors.New("a key is malformed")
+	errAddress  = errors.New("an address is malformed")
 )
 
 // value writes a value.
@@ -128,7 +130,7 @@ func (r *reader) time() time.Time {
 func (r *reader) jid() jid.JID {
 	j, err := jid.ParseBytes(r.bytes())
 	if r.err == nil && err != nil {
-		r.fail(errors.New("an address is malformed")) // and not shown
+		r.fail(errAddress) // which is not shown
 	}
 	return j
 }

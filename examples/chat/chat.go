@@ -27,6 +27,7 @@ type chat struct {
 	contacts *roster.Client
 	people   *presence.Tracker
 	partner  jid.JID     // who gets what is typed
+	farewell string      // what to say when leaving
 	started  atomic.Bool // changes of the roster are news
 }
 
@@ -110,10 +111,10 @@ func (c *chat) rosterChanged(_ context.Context, e roster.Event) {
 	}
 	switch {
 	case !c.started.Load():
-	case e.Added():
-		c.printf("* %s is a contact now", name(e.After, e.After.JID))
 	case e.Removed():
 		c.printf("* %s is no longer a contact", name(e.Before, e.Before.JID))
+	case e.Added():
+		c.printf("* %s is a contact now", name(e.After, e.After.JID))
 	case e.Before.Name != e.After.Name:
 		c.printf("* %s is called %s now", name(e.Before, e.Before.JID), name(e.After, e.After.JID))
 	}
@@ -144,7 +145,8 @@ func (c *chat) do(ctx context.Context, s string) error {
 	case "chat", "away", "xa", "dnd":
 		return c.people.Available(ctx, c.conn, stanza.Show(cmd.verb), cmd.args[0], 0)
 	case "quit":
-		return errors.Join(errQuit, c.people.Unavailable(ctx, c.conn, cmd.args[0]))
+		c.farewell = cmd.args[0]
+		return errQuit
 	}
 	who, err := c.find(cmd.args[0])
 	if err != nil {
@@ -212,16 +214,12 @@ func (c *chat) find(who string) (jid.JID, error) {
 	return j.Bare(), err
 }
 
-// roster shows the contacts by group.
+// roster shows the contacts, by group; the last ones are in none.
 func (c *chat) roster() {
 	list := c.contacts.List()
 	for _, group := range append(list.Groups(), "") {
-		items := slices.Collect(list.Group(group))
-		if len(items) > 0 {
-			c.printf("%s", cmp.Or(line(group), "(no group)"))
-		}
-		for _, i := range items {
-			c.printf("  %s", contact(i, c.people))
+		for i := range list.Group(group) {
+			c.printf("  %-10s %s", line(group), contact(i, c.people))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package main_test
 
 import (
 	"bufio"
@@ -98,6 +98,8 @@ func (term *terminal) ends() (rest string, err error) {
 }
 
 // Two people, one with two terminals, over a real server.
+//
+//conformance:proves 6121-3.1.4-1 6121-4.5.1-1
 func TestChat(t *testing.T) {
 	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
 		s.Modules = append(s.Modules, &carbons.Module{})
@@ -131,7 +133,7 @@ func TestChat(t *testing.T) {
 	romeo.types("/rename jule Juliet Capulet")
 	romeo.reads("* Jule is called Juliet Capulet now")
 	romeo.types("/roster")
-	romeo.reads("(no group)", "  + Juliet Capulet <juliet@xmpp.test> is away: for a moment")
+	romeo.reads("             + Juliet Capulet <juliet@xmpp.test> is away: for a moment")
 
 	// Messages (§5), to a name, an address, the first part of one, and the partner.
 	second := open(t, server, "juliet")
@@ -165,7 +167,7 @@ func TestChat(t *testing.T) {
 	require.NoError(t, err)
 	romeo.reads("* Juliet Capulet has left: good night")
 	romeo.types("/roster")
-	require.Regexp(t, `^  - Juliet Capulet <juliet@xmpp\.test> left \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: good night$`, romeo.reads("- Juliet Capulet"))
+	require.Regexp(t, `^             - Juliet Capulet <juliet@xmpp\.test> left \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: good night$`, romeo.reads("- Juliet Capulet"))
 	romeo.types("are you there?", "/rename juliet Jule")
 	romeo.reads("* Juliet Capulet is called Jule now") // by now the message is where it waits
 	again := open(t, server, "juliet")
@@ -189,6 +191,7 @@ func TestChatHostile(t *testing.T) {
 	juliet := open(t, server, "juliet")
 	mallory := server.Connect(t, "mallory")
 	account := server.AddAccount(t, "juliet", "secret")
+	require.NoError(t, mallory.Send(t.Context(), &stanza.Presence{})) // messages come to who is available
 	require.NoError(t, mallory.Send(t.Context(), &stanza.Presence{To: account, Type: stanza.SubscribePresence, Status: stanza.Plain("\u009b2J\n* nurse@xmpp.test is online")}))
 	juliet.reads("asks to see when you are online: \uFFFD2J", "      * nurse@xmpp.test is online")
 	require.NoError(t, mallory.Send(t.Context(), &stanza.Presence{To: account, Status: stanza.Plain("a stranger")}))
@@ -197,6 +200,17 @@ func TestChatHostile(t *testing.T) {
 		`<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' type='chat' from='nurse@xmpp.test/x' to='juliet@xmpp.test/y'><body>forged</body></message></forwarded></received>`)}}))
 	require.NoError(t, mallory.Send(t.Context(), &stanza.Message{To: account, Type: stanza.ChatMessage, Body: stanza.Plain("\u202ehi\u009b31m\n[12:00] nurse@xmpp.test: trust me")}))
 	juliet.reads("] mallory@xmpp.test: \uFFFDhi\uFFFD31m", "      [12:00] nurse@xmpp.test: trust me")
+	// RFC 6121 §5.1: an answer to whoever it is, of type chat.
+	juliet.types("mallory@xmpp.test: who are you?")
+	for st, err := range mallory.All(t.Context()) {
+		require.NoError(t, err)
+		if m, ok := st.(*stanza.Message); ok {
+			require.Equal(t, "who are you?", m.Body.String())
+			require.Equal(t, stanza.ChatMessage, m.Type)
+			require.Equal(t, account, m.From.Bare())
+			break
+		}
+	}
 	for _, l := range juliet.seen {
 		require.NotContains(t, l, "stranger")
 		require.NotContains(t, l, "forged")

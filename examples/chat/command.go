@@ -44,19 +44,14 @@ func parse(line string) (command, error) {
 			continue
 		}
 		c, wanted := command{verb: verb}, strings.Fields(known.args)
-		for i, arg := range wanted {
-			rest = strings.TrimSpace(rest)
-			if c.args[i] = rest; i < len(wanted)-1 {
-				c.args[i], rest, _ = strings.Cut(rest, " ")
-			} else {
-				rest = ""
+		given := strings.SplitN(strings.TrimSpace(rest), " ", max(len(wanted), 1))
+		for i := range c.args {
+			if i < len(given) {
+				c.args[i] = strings.TrimSpace(given[i])
 			}
-			if c.args[i] = strings.TrimSpace(c.args[i]); c.args[i] == "" && arg[0] != '[' {
+			if i >= len(wanted) && c.args[i] != "" || i < len(wanted) && c.args[i] == "" && wanted[i][0] != '[' {
 				return command{}, fmt.Errorf("it is: /%s %s", verb, known.args)
 			}
-		}
-		if strings.TrimSpace(rest) != "" {
-			return command{}, fmt.Errorf("it is: /%s", verb)
 		}
 		return c, nil
 	}

@@ -86,23 +86,26 @@ func (c *chat) run(ctx context.Context, in io.Reader) (err error) {
 	defer func() {
 		bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer stop()
-		err = cmp.Or(err, c.conn.Close(bounded)) // and the server tells who is subscribed
+		gone := c.people.Unavailable(bounded, c.conn, c.farewell) // RFC 6121 §4.5.1
+		err = cmp.Or(err, gone, c.conn.Close(bounded))
 		serving.Wait()
 	}()
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	lines := make(chan string)
+	lines, unread := make(chan string), error(nil)
 	// Owner: the process. A terminal that is being read cannot be told to stop: this
 	// ends with the next line after ctx, or with the process.
 	go func() {
 		defer close(lines)
-		for s := bufio.NewScanner(in); s.Scan() && ctx.Err() == nil; {
+		s := bufio.NewScanner(in)
+		for s.Scan() && ctx.Err() == nil {
 			select {
 			case lines <- s.Text():
 			case <-ctx.Done():
 			}
 		}
+		unread = s.Err() // such as a line that is too long
 	}()
 	for {
 		select {
@@ -110,7 +113,7 @@ func (c *chat) run(ctx context.Context, in io.Reader) (err error) {
 			return context.Cause(ctx)
 		case s, ok := <-lines:
 			if !ok {
-				return nil
+				return unread
 			}
 			bounded, stop := context.WithTimeout(ctx, patience)
 			err := c.do(bounded, s)

@@ -82,7 +82,7 @@ func name(i roster.Item, address jid.JID) string {
 
 // contact is a line of the roster.
 func contact(i roster.Item, people *presence.Tracker) string {
-	s := fmt.Sprintf("- %s <%s>", name(i, i.JID), line(i.JID.String()))
+	s := "- " + name(i, i.JID) + " <" + line(i.JID.String()) + ">"
 	if a, ok := people.Best(i.JID); ok {
 		s = "+" + s[1:] + " is " + moods[a.Show] + with(a.Status)
 	} else if d, ok := people.Departed(i.JID); ok {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -56,65 +57,64 @@ func main() {
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, c config, out interface{ Write([]byte) (int, error) }) error {
+func run(ctx context.Context, c config, out io.Writer) error {
 	domain, err := jid.New("", c.domain, "")
 	if err != nil {
-		return err
+		return fmt.Errorf("-domain: %w", err)
 	}
-	server, closeStore, err := build(ctx, c, domain, out)
+	st, err := open(c.store)
 	if err != nil {
-		return err
+		return fmt.Errorf("-store: %w", err)
 	}
-	defer closeStore()
+	server, err := build(ctx, c, domain, st, out)
+	if err == nil {
+		err = serve(ctx, server, out, []port{
+			{"c2s", c.c2s, server.Serve},
+			{"c2s-tls", c.c2sTLS, server.ServeTLS},
+			{"debug", c.debug, serveDebug(server)},
+		})
+	}
+	return errors.Join(err, st.close())
+}
 
-	listeners := map[string]func(context.Context, net.Listener) error{}
+// port is something to listen on.
+type port struct {
+	name, addr string
+	serve      func(context.Context, net.Listener) error
+}
+
+// serve listens on all ports, says so, and serves until ctx ends or one of them
+// fails. Then every client is told, and has a moment to say goodbye.
+func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port) error {
+	var serving sync.WaitGroup
+	serverCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer serving.Wait()
+	defer stop()
+	failed := make(chan error, len(ports))
 	var ready []string
-	bound := map[string]net.Listener{}
-	listen := func(name, addr string, serve func(context.Context, net.Listener) error) error {
-		if addr == "" {
-			return nil
+	for _, p := range ports {
+		if p.addr == "" {
+			continue
 		}
-		l, err := net.Listen("tcp", addr)
+		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
 			return err
 		}
-		bound[name], listeners[name] = l, serve
-		ready = append(ready, name+" "+l.Addr().String())
-		return nil
-	}
-	err = errors.Join(
-		listen("c2s", c.c2s, server.Serve),
-		listen("c2s-tls", c.c2sTLS, server.ServeTLS),
-		listen("debug", c.debug, serveDebug(server)),
-	)
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, len(bound))
-	var serving sync.WaitGroup
-	for name, l := range bound {
-		// Owner: run. Ends when its listener is closed, which Shutdown and the end of
-		// ctx do. Joined below.
+		ready = append(ready, p.name+" "+l.Addr().String())
+		// Owner: serve. Ends with serverCtx at the latest. Joined by serving.
 		serving.Go(func() {
-			if err := listeners[name](context.WithoutCancel(ctx), l); !errors.Is(err, xmpp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-				failed <- fmt.Errorf("%s: %w", name, err)
+			if err := p.serve(serverCtx, l); !errors.Is(err, xmpp.ErrServerClosed) && serverCtx.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", p.name, err)
 			}
 		})
 	}
 	fmt.Fprintf(out, "ready: %s\n", strings.Join(ready, ", "))
-
+	var err error
 	select {
 	case <-ctx.Done():
-		err = nil
 	case err = <-failed:
 	}
-	// Every client is told, and has a moment to say goodbye.
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err = errors.Join(err, server.Shutdown(grace))
-	for _, l := range bound {
-		l.Close()
-	}
-	serving.Wait()
-	return err
+	return errors.Join(err, server.Shutdown(grace))
 }

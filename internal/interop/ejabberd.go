@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,6 +25,11 @@ type EjabberdOptions struct {
 	Storage string
 	// ClientCertificates has clients asked for certificates, and EXTERNAL offered to those that have one that is fine.
 	ClientCertificates bool
+	// Messaging adds modules for messaging: carbons, an archive, blocking, vCards and so on, registration for everybody, and commands for the
+	// Admins.
+	Messaging bool
+	// Admins are localparts of administrators.
+	Admins []string
 }
 
 // Ejabberd is a server that runs until the test ends.
@@ -62,9 +68,39 @@ listen:
 auth_method: [internal]
 auth_password_format: %[7]s
 auth_scram_hash: %[8]s
-modules:
+acl:
+  admin:
+    user: %[11]s
+access_rules:
+  configure:
+    allow: admin
+%[12]smodules:
   mod_disco: {}
   mod_ping: {}
+%[10]s`
+
+// ejabberdMessaging are more modules. Without a limit of its own for registration ejabberd lets an address register once in ten minutes.
+const ejabberdMessaging = `
+  mod_adhoc: {}
+  mod_blocking: {}
+  mod_caps: {}
+  mod_carboncopy: {}
+  mod_client_state: {}
+  mod_configure: {}
+  mod_last: {}
+  mod_mam:
+    default: always
+  mod_offline: {}
+  mod_privacy: {}
+  mod_private: {}
+  mod_register:
+    ip_access: all
+  mod_roster:
+    versioning: true
+  mod_time: {}
+  mod_vcard:
+    search: false
+  mod_version: {}
 `
 
 // ejabberdAccounts is Erlang that creates the accounts in the environment, a name and a password on two lines each, and says how that went.
@@ -138,9 +174,18 @@ func startEjabberd(ctx context.Context, t testing.TB, program, libs string, o Ej
 	if o.Storage == "plain" {
 		format, hash = "plain", "sha256"
 	}
+	modules, options := "", ""
+	if o.Messaging {
+		modules, options = ejabberdMessaging, "registration_timeout: infinity\n"
+	}
+	admins, err := json.Marshal(append([]string{}, o.Admins...))
+	if err != nil {
+		return nil, err
+	}
 	config := filepath.Join(dir, "ejabberd.yml")
 	text := fmt.Sprintf(ejabberdConfig, o.Domain, filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"),
-		filepath.Join(o.Certificates, "ca.pem"), ports[0], o.ClientCertificates, format, hash, ports[1])
+		filepath.Join(o.Certificates, "ca.pem"), ports[0], o.ClientCertificates, format, hash, ports[1],
+		modules, admins, options)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,11 @@ type ProsodyOptions struct {
 	SASL2 bool
 	// AnnounceBindings adds an announcement of the types of channel binding (XEP-0440) to SASL2.
 	AnnounceBindings bool
+	// Messaging adds what Prosody itself has for messaging: carbons, an archive, blocking, vCards and so on, registration for everybody, and
+	// commands for the Admins.
+	Messaging bool
+	// Admins are the addresses of administrators.
+	Admins []string
 }
 
 // Prosody is a server that runs until the test ends.
@@ -70,6 +75,8 @@ oauth_client_id = "interop"
 oauth_client_secret = "interop"
 oauth_url = %[8]q
 interop_announce_channel_binding = %[9]t
+allow_registration = true
+admins = { %[17]s }
 
 modules_enabled = { "roster", "saslauth", "tls", "disco", "ping", %[10]s }
 modules_disabled = { "s2s", "s2s_auth_certs" }
@@ -95,6 +102,10 @@ func (o *ProsodyOptions) modules() []string {
 	}
 	return names
 }
+
+// prosodyMessaging are modules of Prosody itself.
+const prosodyMessaging = `"adhoc"; "admin_adhoc"; "blocklist"; "carbons"; "csi_simple"; "lastactivity"; "mam"; "private"; "register_ibr"; "time"; "uptime"; ` +
+	`"user_account_management"; "vcard"; "version"; `
 
 // hasProsodyModule reports whether a module of prosody-modules is installed.
 func hasProsodyModule(name string) bool {
@@ -159,7 +170,14 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 		}
 	}
 	if o.SASL2 {
-		modules.WriteString(`"interop"`)
+		modules.WriteString(`"interop"; `)
+	}
+	if o.Messaging {
+		modules.WriteString(prosodyMessaging)
+	}
+	var admins strings.Builder
+	for _, who := range o.Admins {
+		fmt.Fprintf(&admins, "%q; ", who)
 	}
 	verify := "none"
 	if o.Authentication == "ccert" {
@@ -168,7 +186,8 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 	config := filepath.Join(dir, "prosody.cfg.lua")
 	text := fmt.Sprintf(prosodyConfig, filepath.Join(dir, "prosody.pid"), data, plugins, o.Certificates, ports[0], o.Authentication, o.Hash,
 		o.TokenService, o.AnnounceBindings, modules.String(), o.Domain,
-		filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"), filepath.Join(o.Certificates, "ca.pem"), verify, ports[1])
+		filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"), filepath.Join(o.Certificates, "ca.pem"), verify, ports[1],
+		admins.String())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 
 const prosodyDomain = "prosody.example"
 
-// prosody is a running Prosody with the accounts alice and bob.
+// prosody is a running Prosody with the accounts alice, bob and carol.
 type prosody struct {
 	*interop.Prosody
 	foreignServer
@@ -39,7 +39,7 @@ func startProsodyWith(t *testing.T, o interop.ProsodyOptions) *prosody {
 	require.NoError(t, ca.WriteFiles(o.Certificates, prosodyDomain))
 	switch o.Authentication {
 	case "", "internal_hashed", "internal_plain":
-		o.Accounts = map[string]string{"alice": password, "bob": password}
+		o.Accounts = map[string]string{"alice": password, "bob": password, "carol": asciiPassword}
 	}
 	p := interop.StartProsody(t, o)
 	return &prosody{Prosody: p, foreignServer: foreignServer{addr: p.Addr, direct: p.DirectAddr, domain: prosodyDomain, ca: ca, roots: ca.Pool()}}

@@ -394,8 +394,12 @@ func TestReportDefault(t *testing.T) {
 	m := &mam.Module{Store: &broken{Store: new(mam.MemoryStore), append: errStore}}
 	carry(t, m, chatXML)()
 	require.Contains(t, log.String(), errStore.Error())
-	require.Contains(t, log.String(), "nurse@capulet.lit")
+	require.Contains(t, log.String(), "juliet@capulet.lit")
 	require.NotContains(t, log.String(), "Hello")
+	for range 100 { // each is missed by two accounts
+		carry(t, m, chatXML)()
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), "a store that fails for every message does not fill the log too")
 }
 
 // A module goes into a Mux once.

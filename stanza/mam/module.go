@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -54,11 +55,14 @@ type Module struct {
 	MaxPage, PageBytes int
 
 	// Report is told what went wrong while archiving, once for each account that
-	// misses the message. Nil means that it is logged with [log/slog.Default].
+	// misses the message. Nil means one record a minute with [log/slog.Default].
 	Report func(ctx context.Context, account jid.JID, err error)
 
 	local  map[string]bool // the domains served
 	roster func(ctx context.Context, account, contact jid.JID) (bool, error)
+
+	reported   atomic.Int64 // when something was logged last, in Unix seconds
+	unreported atomic.Int64 // how much was not, since then
 }
 
 var (
@@ -197,5 +201,13 @@ func (m *Module) report(ctx context.Context, account jid.JID, err error) {
 		m.Report(ctx, account, err)
 		return
 	}
-	slog.Default().ErrorContext(ctx, "message not archived", "account", account.String(), "error", err)
+	// A store that is full is so for every message: one record a minute stands for
+	// all of them.
+	m.unreported.Add(1)
+	now := time.Now().Unix()
+	last := m.reported.Load()
+	if now-last < 60 && now >= last || !m.reported.CompareAndSwap(last, now) {
+		return
+	}
+	slog.Default().ErrorContext(ctx, "messages not archived", "count", m.unreported.Swap(0), "account", account.String(), "error", err)
 }

@@ -1,0 +1,92 @@
+package xmpp_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stream"
+)
+
+// A session that is being closed takes nothing any more, and its client may take
+// its time to close its side. What comes for the account meanwhile waits for the
+// next one (RFC 6121 §8.5.2.2.1), and goes to others that are there.
+func TestMessageForSessionBeingClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, inner := serverOf(t, allowPlain)
+		w := dialWire(t, s) // a client that does not close its side
+		w.login("juliet", "balcony", "")
+		w.say(`<presence><priority>1</priority></presence>`)
+		w.until("<presence")
+		romeo := join(t, s, "romeo", "orchard")
+		ended := make(chan error, 1)
+		go func() {
+			ended <- inner.Sessions(address("juliet@xmpp.test"))[0].End(t.Context(), &stream.Error{Condition: stream.PolicyViolation})
+		}()
+		synctest.Wait()
+		romeo.say(`<message to='juliet@xmpp.test' type='chat' id='1'><body>one</body></message>`)
+		romeo.say(`<message to='juliet@xmpp.test/balcony' type='chat' id='2'><body>two</body></message>`)
+		romeo.quiet()
+		juliet := join(t, s, "juliet", "chamber")
+		juliet.say(`<presence/>`)
+		juliet.hears("presence - juliet@xmpp.test/chamber→juliet@xmpp.test -")
+		juliet.hears("message chat romeo@xmpp.test/orchard→juliet@xmpp.test 1")
+		juliet.hears("message chat romeo@xmpp.test/orchard→juliet@xmpp.test/balcony 2")
+		// The one that is going has the higher priority, and takes nothing.
+		romeo.say(`<message to='juliet@xmpp.test' type='chat' id='3'><body>three</body></message>`)
+		juliet.hears("message chat romeo@xmpp.test/orchard→juliet@xmpp.test 3")
+		romeo.quiet()
+		<-time.After(10 * time.Second)
+		require.Error(t, <-ended)
+		juliet.hears("presence unavailable juliet@xmpp.test/balcony→juliet@xmpp.test -")
+		juliet.quiet()
+	})
+}
+
+// The largest presence that a client may send grows on its way, by the sender's
+// address: it is presence like any other all the same. These clients take more than
+// they may send.
+func TestLargestPresence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		rosters := new(roster.MemoryStore)
+		_, err := rosters.Put(t.Context(), address(julietJID), roster.Item{JID: address("romeo@xmpp.test"), State: roster.From})
+		require.NoError(t, err)
+		s := memoryServer(t, func(s *xmpp.Server) {
+			allowPlain(s)
+			s.Rosters = rosters
+		})
+		juliet, romeo := dialWire(t, s), dialWire(t, s)
+		juliet.login("juliet", "balcony", "")
+		romeo.login("romeo", "orchard", "")
+		romeo.say(`<presence/>`)
+		romeo.until("/>")
+		fill := func(start, end string) string {
+			return start + strings.Repeat("x", 256<<10-len(start)-len(end)) + end
+		}
+		const in = " from='juliet@xmpp.test/balcony'"
+		for range 2 {
+			juliet.say(fill(`<presence id='l'><status>`, `</status></presence>`))
+			require.Contains(t, romeo.until("</presence>"), in)
+			juliet.until("</presence>")
+			romeo.say(`<presence type='probe' to='` + full("balcony") + `' id='p1'/>`)
+			require.Contains(t, romeo.until("/>"), in)
+			romeo.say(`<presence type='probe' to='` + julietJID + `' id='p2'/>`)
+			require.Contains(t, romeo.until("</presence>"), in)
+			juliet.say(fill(`<presence type='unavailable'><status>`, `</status></presence>`))
+			require.Contains(t, romeo.until("</presence>"), "type='unavailable'"+in)
+			juliet.until("</presence>")
+		}
+		// The same for a message that is stored, with the time.
+		romeo.say(fill(`<message to='`+julietJID+`' id='m'><body>`, `</body></message>`))
+		romeo.say(`<message to='romeo@xmpp.test/orchard' id='next'/>`)
+		require.Contains(t, romeo.until("/>"), "id='next'")
+		juliet.say(`<presence/>`)
+		juliet.until("<message")
+		require.Contains(t, juliet.until("</message>"), "<delay")
+	})
+}

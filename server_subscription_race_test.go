@@ -1,0 +1,96 @@
+package xmpp_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/roster"
+)
+
+// Several clients of two accounts manage the same subscriptions at the same time.
+// Whatever the order, the two rosters fit each other when all is quiet (RFC 6121
+// §A.1): a subscription has two ends, and a request that waits has somebody it waits
+// for. Every resource has heard all pushes in the same order, the last of which is
+// what the roster says.
+//
+//conformance:proves 6121-2.6.3-7
+func TestSubscriptionRace(t *testing.T) {
+	for round := range scaled(20, 500) {
+		bubble(t, func(t *testing.T) { subscriptionRace(t, uint64(round)) })
+	}
+}
+
+func subscriptionRace(t *testing.T, round uint64) {
+	store := new(roster.MemoryStore)
+	s := memoryServer(t, func(s *xmpp.Server) { s.Rosters = store })
+	names := []string{"romeo", "juliet"}
+	clients := map[string][]*peer{}
+	for _, name := range names {
+		for _, res := range []string{"full", "list", "shown"} {
+			clients[name] = append(clients[name], resource(t, s, name, res))
+		}
+	}
+	const each = 40
+	done := make(chan error, 6)
+	for i, name := range names {
+		to := names[1-i] + "@xmpp.test"
+		for n, p := range clients[name] {
+			rnd := rand.New(rand.NewPCG(round, uint64(3*i+n)))
+			// Owner: the test. Ends by itself. Joined below.
+			go func() {
+				for range each {
+					st := `<presence type='` + stanzaTypes[rnd.IntN(4)] + `' to='` + to + `'/>`
+					if rnd.IntN(20) == 0 {
+						st = setItem("rm", `<item jid='`+to+`' subscription='remove'/>`)
+					}
+					if err := p.Send(t.Context(), raw(st)); err != nil {
+						done <- err
+						return
+					}
+				}
+				done <- nil
+			}()
+		}
+	}
+	for range 6 {
+		require.NoError(t, <-done)
+	}
+	synctest.Wait()
+	states := [2]roster.State{}
+	for i, name := range names {
+		other := address(names[1-i] + "@xmpp.test")
+		list, err := store.Roster(t.Context(), address(name+"@xmpp.test"))
+		require.NoError(t, err)
+		item, _ := list.Item(other)
+		states[i] = item.State
+		var heard [2][]string
+		for n, p := range clients[name][:2] { // the interested ones
+			for _, st := range p.saidAll() {
+				if strings.HasPrefix(st, "push ") {
+					heard[n] = append(heard[n], strings.TrimPrefix(st, "push "))
+				}
+			}
+		}
+		require.Equal(t, heard[0], heard[1], name)
+		if len(heard[0]) > 0 {
+			last := heard[0][len(heard[0])-1]
+			if strings.HasSuffix(last, " remove") {
+				require.False(t, item.Listed())
+			} else {
+				require.Equal(t, []string{last}, clients[name][0].items())
+			}
+		}
+	}
+	romeo, juliet := states[0], states[1]
+	text := fmt.Sprintf("round %d: romeo %s, juliet %s", round, romeo, juliet)
+	require.Equal(t, romeo.Has(roster.To), juliet.Has(roster.From), text)
+	require.Equal(t, romeo.Has(roster.From), juliet.Has(roster.To), text)
+	require.Equal(t, romeo.Has(roster.PendingOut), juliet.Has(roster.PendingIn), text)
+	require.Equal(t, romeo.Has(roster.PendingIn), juliet.Has(roster.PendingOut), text)
+}
