@@ -78,7 +78,7 @@ func (p *couple) talker(who *party) *peer {
 func (p *couple) send(who *party, typ string) {
 	p.t.Helper()
 	p.ids++
-	id := "t-" + strconv.Itoa(p.ids)
+	id := "t." + strconv.Itoa(p.ids)
 	to := p.other(who)
 	before := "romeo " + p.r.state + ", juliet " + p.j.state + ": " + who.name + " sends " + typ
 	who.sends(typ, id, to)
@@ -201,7 +201,7 @@ func (p *couple) returns(step string) {
 		}
 		heard := full.saidAll()
 		for i := range heard {
-			heard[i], _, _ = strings.Cut(heard[i], " t-") // that of whichever request was kept
+			heard[i], _, _ = strings.Cut(heard[i], " t.") // that of whichever request was kept
 		}
 		require.ElementsMatch(p.t, ought, heard, step)
 		if mayBeSeen(p.j.state) {

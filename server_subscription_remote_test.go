@@ -91,8 +91,8 @@ func inboundStates(t *testing.T, listed bool) {
 	for _, state := range states {
 		for _, typ := range stanzaTypes {
 			from, row := contact(state, typ), inboundRows[typ][state]
-			g.arrives(t, `<presence xmlns='jabber:client' type='`+typ+`' id='t-1' from='`+from+`' to='romeo@xmpp.test'/>`)
-			sees := typ + " " + from + "→romeo@xmpp.test t-1"
+			g.arrives(t, `<presence xmlns='jabber:client' type='`+typ+`' id='t.1' from='`+from+`' to='romeo@xmpp.test'/>`)
+			sees := typ + " " + from + "→romeo@xmpp.test t.1"
 			pushed := "push " + from + " " + shownAs(row.next)
 			var interested, available []string
 			if row.passes && typ == "subscribe" {
@@ -124,7 +124,7 @@ func inboundStates(t *testing.T, listed bool) {
 // RFC 6121 §3.1.2, §3.3.2: where the server does not reach, the user is told, and
 // nothing has changed, for each stanza and in each form of the address.
 //
-//conformance:proves 6121-3.1.2-6
+//conformance:proves 6121-3.1.2-1 6121-3.1.2-6 6121-3.1.3-1
 func TestSubscriptionElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, nil)

@@ -21,7 +21,7 @@ import (
 //
 //conformance:proves 6121-3-1 6121-3.1.2-2 6121-3.1.2-5 6121-3.1.3-2 6121-3.1.3-7 6121-3.1.3-9 6121-3.1.3-10 6121-3.1.3-11 6121-3.1.3-13
 func TestSubscriptionRequestIsKept(t *testing.T) {
-	const subscribe = `<presence xml:lang='de' id='t-1' type='subscribe' to='juliet@xmpp.test%s' from='romeo@xmpp.test/full' xmlns:p='urn:p'>` +
+	const subscribe = `<presence xml:lang='de' id='t.1' type='subscribe' to='juliet@xmpp.test%s' from='romeo@xmpp.test/full' xmlns:p='urn:p'>` +
 		`<status>laß mich</status><status xml:lang='en'>let me &lt;in&gt;</status><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick>` +
 		`<p:x a='1' p:b='2'><p:y/><z xmlns=''>zed</z></p:x></presence>`
 	for _, end := range []struct {
@@ -39,7 +39,7 @@ func TestSubscriptionRequestIsKept(t *testing.T) {
 				romeo := resource(t, s, "romeo", "full")
 				romeo.say(fmt.Sprintf(subscribe, to))
 				for range 3 { // §3.1.3 rule 4: only one of them
-					romeo.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t-2'/>`)
+					romeo.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t.2'/>`)
 				}
 				require.Equal(t, []string{"push juliet@xmpp.test none ask=subscribe"}, romeo.saidAll())
 				requestComes(t, s, romeo, end.who, end.xml)
@@ -99,7 +99,7 @@ func requestComes(t *testing.T, s *xmpptest.Server, romeo *peer, who, end string
 // all that was in it.
 func requireRequest(t *testing.T, el *stream.Element) {
 	t.Helper()
-	require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t-1", said(el))
+	require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t.1", said(el))
 	lang := stream.Name{Space: stream.NSXML, Local: "lang"}
 	v, _ := el.AttrNS(lang)
 	require.Equal(t, "de", string(v))
@@ -139,10 +139,10 @@ func TestSubscriptionRequestGoesToAvailable(t *testing.T) {
 		for _, p := range all {
 			p.drop()
 		}
-		romeo.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t-1'><show>dnd</show><priority>300</priority><x xmlns='urn:x'/></presence>`)
+		romeo.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t.1'><show>dnd</show><priority>300</priority><x xmlns='urn:x'/></presence>`)
 		for _, p := range []*peer{full, shown, negative} {
 			el := p.hear()
-			require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t-1", said(el))
+			require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t.1", said(el))
 			require.Contains(t, string(el.Raw()), "xml:lang='en'")
 		}
 		for _, p := range all {
@@ -154,7 +154,7 @@ func TestSubscriptionRequestGoesToAvailable(t *testing.T) {
 			list.hear()
 		}
 		el := list.hear()
-		require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t-1", said(el))
+		require.Equal(t, "subscribe romeo@xmpp.test→juliet@xmpp.test t.1", said(el))
 		require.Contains(t, string(el.Raw()), "xml:lang='en'")
 		require.Contains(t, string(el.Raw()), "urn:x", "also of a request that is odd (§3.1.3 rule 4)")
 	})
@@ -188,8 +188,8 @@ func TestSubscriptionRequestsOfMany(t *testing.T) {
 		// There is room again when she has answered.
 		juliet.say(`<presence type='unsubscribed' to='suitor0@xmpp.test'/>`)
 		big := resource(t, s, "big", "full")
-		big.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t-1'><x xmlns='urn:x'>` + strings.Repeat("x", 50_000) + `</x></presence>`)
-		require.Greater(t, len(juliet.hears("presence subscribe big@xmpp.test→juliet@xmpp.test t-1").Raw()), 50_000)
+		big.say(`<presence type='subscribe' to='juliet@xmpp.test' id='t.1'><x xmlns='urn:x'>` + strings.Repeat("x", 50_000) + `</x></presence>`)
+		require.Greater(t, len(juliet.hears("presence subscribe big@xmpp.test→juliet@xmpp.test t.1").Raw()), 50_000)
 		juliet.say(`<presence type='unavailable'/><presence/>`)
 		synctest.Wait()
 		n := 0

@@ -267,7 +267,7 @@ func said(el *stream.Element) string {
 		return look(el)
 	}
 	s := el.Attr("type") + " " + el.Attr("from") + "→" + el.Attr("to")
-	if id := el.Attr("id"); strings.HasPrefix(id, "t-") {
+	if id := el.Attr("id"); strings.HasPrefix(id, "t.") {
 		s += " " + id
 	}
 	if el.Attr("type") == "" {

@@ -69,9 +69,10 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	}
 	now := &shown{letter: l, priority: priorityOf(t.Element)}
 	a := res.account
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	if !res.connected() {
-		a.mu.Unlock()
+		locked.unlock()
 		return
 	}
 	before := res.shown.Load()
@@ -86,7 +87,7 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	if before == nil {
 		contacts, requests = r.welcome(res, list)
 	}
-	a.mu.Unlock()
+	locked.unlock()
 	for _, request := range requests {
 		// Strangers decide how much this is: it waits for the client, or they could
 		// fill its queue and so keep it out.
@@ -179,7 +180,8 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	if el, err := l.element(); err == nil {
 		t.Element = el
 	}
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	was := res.shown.Swap(nil)
 	if !graceful {
 		res.settle(nil)
@@ -211,7 +213,7 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 		}
 	}
 	last := was != nil && a.standing() == Unavailable
-	a.mu.Unlock()
+	locked.unlock()
 	for _, to := range told {
 		r.unlist(res.addr, to)
 	}

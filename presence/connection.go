@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime/debug"
 	"sync"
 
 	"stanzakit.dev/xmpp/jid"
@@ -80,6 +81,19 @@ func (c *Connection) begin(session *stream.Session) error {
 		session.CloseError(c.ctx, reason)
 		return reason
 	}
+	return c.up(session)
+}
+
+// up tells the modules that the session has begun. If one of them panics, the
+// session is over.
+func (c *Connection) up(session *stream.Session) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			reason := &stream.Error{Condition: stream.InternalServerError, Cause: &stream.PanicError{Value: v, Stack: debug.Stack()}}
+			session.CloseError(c.ctx, reason)
+			err = reason
+		}
+	}()
 	for _, m := range c.router.hooks.sessions {
 		m.SessionUp(c.ctx, c.resource)
 	}
@@ -125,13 +139,25 @@ func (c *Connection) release() {
 	}
 	// Who looks after the account may take longer than the connection.
 	ctx := context.WithoutCancel(c.ctx)
-	c.router.vacate(ctx, r)
+	c.router.guard(func() { c.router.vacate(ctx, r) })
 	c.router.table.release(r)
 	if served {
 		for _, m := range c.router.hooks.sessions {
-			m.SessionGone(ctx, r)
+			c.router.guard(func() { m.SessionGone(ctx, r) })
 		}
 	}
+	c.router.table.done(r.account)
+}
+
+// guard calls modules at the end of a session, when there is nothing left that a
+// panic could be the end of: it is reported.
+func (r *Router) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.report("cleaning up failed", &stream.PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	f()
 }
 
 // End closes the stream for a reason that the client is told, and waits for that;

@@ -16,19 +16,20 @@ const maxDirected = 256
 // (§8.5.3.2.2).
 func (r *Router) direct(res *Resource, t *stanza.Transit, to []*Resource, out stream.Appender) error {
 	a := res.account
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	if !res.connected() || len(to) == 0 {
-		a.mu.Unlock()
+		locked.unlock()
 		return nil
 	}
 	if t.Type != string(stanza.ErrorPresence) && !res.note(t.To, t.Type) {
-		a.mu.Unlock()
+		locked.unlock()
 		return stanza.ResourceConstraint
 	}
 	for _, one := range to {
 		one.offer(t, out)
 	}
-	a.mu.Unlock()
+	locked.unlock()
 	if t.Type == string(stanza.UnavailablePresence) {
 		r.unlist(t.From, t.To)
 	}

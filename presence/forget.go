@@ -21,16 +21,18 @@ func (r *Router) Forget(ctx context.Context, account jid.JID) error {
 	for _, res := range r.Connected(account) {
 		// Nothing reaches it and nobody sees it from here on, even if the client
 		// takes its time to go. The session may be the one that asked for this.
-		r.vacate(ctx, res)
 		res.conn.evict(reason)
+		r.vacate(ctx, res)
+		r.table.release(res) // so that it does not make the account exist
 	}
 	a := r.table.use(account)
 	defer r.table.done(a)
-	a.mu.Lock()
-	list := r.rosterOf(ctx, a)
+	locked := a.lock()
+	defer locked.unlock()
+	list, err := r.load(ctx, a)
 	a.loaded, a.roster = false, nil
-	errs := []error{r.Rosters.Delete(ctx, account)}
-	a.mu.Unlock()
+	errs := []error{err, r.Rosters.Delete(ctx, account)}
+	locked.unlock()
 	for contact, item := range list {
 		send, _ := item.State.Removal()
 		for _, typ := range send {

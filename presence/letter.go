@@ -81,5 +81,9 @@ func (l letter) element() (*stream.Element, error) {
 	const decl = " xmlns='" + stream.NSClient + "'"
 	b := append(make([]byte, 0, len(l.b)+len(decl)), l.b[:l.at]...)
 	b = append(b, decl...)
-	return stream.ParseElement(append(b, l.b[l.at:]...), nil)
+	return stream.ParseElement(append(b, l.b[l.at:]...), &grown)
 }
+
+// grown are limits for what was read already, and is a little more by now: it must
+// not be refused for that.
+var grown = stream.Limits{ElementBytes: 1 << 28, Depth: 1 << 20, Attributes: 1 << 20, Namespaces: 1 << 20, Elements: 1 << 28}

@@ -56,12 +56,13 @@ func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
 	}
 	a := r.table.use(contact)
 	defer r.table.done(a)
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	allowed := exists && r.rosterOf(ctx, a)[bare].State.Has(roster.From)
 	if allowed && !r.barred(contact, bare, stanza.AvailablePresence) {
 		r.present(ctx, a, bare, func(st stream.Appender) { res.offer(nil, st) }, "")
 	}
-	a.mu.Unlock()
+	locked.unlock()
 	if !allowed {
 		// §4.3.2 rule 1: the account believes in a subscription that is none.
 		r.denied(ctx, contact, bare, "", nil)
@@ -110,7 +111,8 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	}
 	a := r.table.use(bare)
 	defer r.table.done(a)
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	own := bare == t.From.Bare()
 	allowed := own || r.rosterOf(ctx, a)[t.From.Bare()].State.Has(roster.From)
 	target := a.find(t.To)
@@ -127,11 +129,11 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	case allowed:
 		send(&stanza.Presence{ID: id, From: t.To, To: t.From, Type: stanza.UnavailablePresence})
 	default:
-		a.mu.Unlock()
+		locked.unlock()
 		r.denied(ctx, bare, t.From.Bare(), id, res)
 		return
 	}
-	a.mu.Unlock()
+	locked.unlock()
 }
 
 // denied answers a probe of somebody who may not see the presence of contact, in

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -203,9 +204,26 @@ var errGone = fmt.Errorf("presence: nobody is connected there: %w", stanza.Recip
 // full its session is ended (RFC 6120 §4.9.3.17).
 func (r *Resource) offer(t *stanza.Transit, st stream.Appender) error {
 	if f := r.between.Load(); f != nil {
-		return (*f)(t, st, r.write)
+		return r.intercepted(*f, t, st)
 	}
 	return r.write(st)
+}
+
+// intercepted is offer with what a module has put in between. If that panics, it
+// is the end of this session, and not of the one that the stanza came from.
+func (r *Resource) intercepted(f interceptor, t *stanza.Transit, st stream.Appender) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			cause := &stream.PanicError{Value: v, Stack: debug.Stack()}
+			r.conn.router.report("intercepting a stanza failed", cause)
+			r.deaf.Store(true)
+			if session := r.session.Load(); session != nil {
+				session.Abort(&stream.Error{Condition: stream.InternalServerError, Cause: cause})
+			}
+			err = errGone
+		}
+	}()
+	return f(t, st, r.write)
 }
 
 // write is offer past what modules have put in between.

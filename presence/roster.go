@@ -155,20 +155,24 @@ func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, 
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
+	if entry.Remove {
+		defer r.pairs.lock(a.addr, entry.JID.Bare())()
+	}
+	locked := a.lock()
+	defer locked.unlock()
 	old, err := r.item(ctx, a, entry.JID)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return err
 	}
 	item, err := entry.Apply(old)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return err
 	}
 	version, err := r.put(ctx, a, item)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return err
 	}
 	var send []stanza.PresenceType
@@ -182,13 +186,13 @@ func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, 
 	// §2.3.2: the push first, then the result, in one piece.
 	err = res.offer(nil, iq.Result(nil))
 	stanza.Clone(iq)
-	a.mu.Unlock()
+	locked.unlock()
 	for _, typ := range send {
 		// §2.5.2
 		l, bad := compose(&stanza.Presence{ID: stanza.NewID(), From: a.addr, Type: typ})
 		r.report("encoding presence failed", bad)
 		if bad == nil {
-			r.arrive(ctx, a.addr, entry.JID.Bare(), typ, l, nil)
+			r.receive(ctx, a.addr, entry.JID.Bare(), typ, l, nil)
 		}
 	}
 	return ignoreClosed(err)

@@ -77,6 +77,7 @@ type Router struct {
 	setup    sync.Once
 	setupErr error
 	table    table
+	pairs    pairs
 	requests requests
 	hooks    hooks
 	mux      stanza.Mux // for the server and the sender's own account

@@ -25,25 +25,27 @@ func (r *Router) subscription(ctx context.Context, res *Resource, t *stanza.Tran
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
+	defer r.pairs.lock(a.addr, contact)()
+	locked := a.lock()
+	defer locked.unlock()
 	item, err := r.item(ctx, a, contact)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return err
 	}
 	next, effects := item.State.Outbound(typ)
 	push, err := r.change(ctx, a, item, next, effects)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return err
 	}
 	if effects.Has(roster.SendUnavailable) {
 		r.hide(a, contact) // §3.2.2: while the contact believes that it is subscribed
 	}
 	r.push(a, push)
-	a.mu.Unlock()
+	locked.unlock()
 	if effects.Has(roster.Route) {
-		r.arrive(ctx, a.addr, contact, typ, l, t)
+		r.receive(ctx, a.addr, contact, typ, l, t)
 	}
 	if effects.Has(roster.SendPresence) {
 		r.Show(ctx, a.addr, contact) // §3.1.5
@@ -69,6 +71,12 @@ func (r *Router) change(ctx context.Context, a *account, item roster.Item, next 
 // from a contact (RFC 6121 §A.3): both are bare JIDs. It reports whether the
 // account's resources were told. No lock is held. t may be nil.
 func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.PresenceType, l letter, t *stanza.Transit) bool {
+	defer r.pairs.lock(from, to)()
+	return r.receive(ctx, from, to, typ, l, t)
+}
+
+// receive is arrive for who has the lock of the pair, and no other.
+func (r *Router) receive(ctx context.Context, from, to jid.JID, typ stanza.PresenceType, l letter, t *stanza.Transit) bool {
 	exists, err := r.Exists(ctx, to)
 	if err != nil {
 		r.report("looking for an account failed", err)
@@ -79,10 +87,11 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 	}
 	a := r.table.use(to)
 	defer r.table.done(a)
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	item, err := r.item(ctx, a, from)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		r.report("reading a roster failed", err)
 		return false
 	}
@@ -93,7 +102,7 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 	}
 	push, err := r.change(ctx, a, item, next, effects)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		r.report("storing a roster failed", err)
 		return false
 	}
@@ -113,7 +122,7 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 	if delivered && typ == stanza.SubscribePresence {
 		r.deliverPresence(t, to, out) // §3.1.3: to available ones
 	}
-	a.mu.Unlock()
+	locked.unlock()
 	reply := stanza.PresenceType("")
 	switch {
 	case effects.Has(roster.AutoReplySubscribed):
@@ -125,7 +134,7 @@ func (r *Router) arrive(ctx context.Context, from, to jid.JID, typ stanza.Presen
 		l, err := compose(&stanza.Presence{ID: stanza.NewID(), From: to, Type: reply})
 		r.report("encoding presence failed", err)
 		if err == nil {
-			r.arrive(ctx, to, from, reply, l, nil) // which has no reply of its own
+			r.receive(ctx, to, from, reply, l, nil) // which has no reply of its own
 		}
 	}
 	if effects.Has(roster.SendPresence) {

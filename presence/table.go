@@ -18,7 +18,7 @@ type account struct {
 
 	// resources are the connected ones. The slice is never changed, but replaced.
 	resources atomic.Pointer[[]*Resource]
-	users     int // how many have called use and not done; guarded by table.mu
+	users     int // connections that have claimed a resource, and calls of use, without done; guarded by table.mu
 
 	// mu puts in order what others are told of the account's presence and what
 	// its resources are told of its roster. It is never held while something
@@ -31,6 +31,23 @@ type account struct {
 	// none: a message cannot be stored behind the back of who looks. Nobody waits
 	// for a client with it. flushing is held by who hands them out.
 	storing, flushing sync.Mutex
+}
+
+// lock takes mu. The caller defers unlock, lest a panic of a module or a store
+// leave the account locked, and may call it before.
+func (a *account) lock() held {
+	a.mu.Lock()
+	return held{&a.mu}
+}
+
+// held is a lock that is held, until it is unlocked for the first time.
+type held struct{ mu *sync.Mutex }
+
+func (h *held) unlock() {
+	if mu := h.mu; mu != nil {
+		h.mu = nil
+		mu.Unlock()
+	}
 }
 
 // connected returns the resources, for reading only.
@@ -132,7 +149,8 @@ func (t *table) leave(a *account) {
 
 // claim reserves a full JID for a connection. If it is taken, claim replaces the
 // holder when replace is true, and otherwise changes nothing; the holder is
-// returned in either case.
+// returned in either case. A resource that was replaced still uses its account: the
+// caller calls done when the connection is over, whoever has the address by then.
 func (t *table) claim(addr jid.JID, c *Connection, replace bool, limit int) (r, holder *Resource, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,6 +176,7 @@ func (t *table) claim(addr jid.JID, c *Connection, replace bool, limit int) (r, 
 	}
 	next = append(next, r)
 	a.resources.Store(&next)
+	a.users++
 	return r, holder, nil
 }
 

@@ -113,10 +113,14 @@ func (t *Transit) rebuild(drop func(*stream.Element) bool, extra Payload) error 
 	if err != nil {
 		return err
 	}
-	el, err := stream.ParseElement(b, nil)
+	el, err := stream.ParseElement(b, &grown)
 	if err != nil {
 		return err
 	}
 	t.Replace(el)
 	return nil
 }
+
+// grown are limits for what was read already, and is a little more by now: it must
+// not be refused for that.
+var grown = stream.Limits{ElementBytes: 1 << 28, Depth: 1 << 20, Attributes: 1 << 20, Namespaces: 1 << 20, Elements: 1 << 28}

@@ -211,6 +211,7 @@ type scratch struct {
 	attrs, elAttrs []Attr
 	decls          []declaration
 	text, values   []byte
+	names          *internCache // of whoever had it before: names mean the same to all
 }
 
 var scratchPool = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, pooledBuffer)} }}
@@ -227,6 +228,9 @@ func (s *scanner) take() {
 		s.c.el.attrs = m.elAttrs
 	}
 	t.decls, t.scratch, s.c.values = m.decls, m.text, m.values
+	if t.cache == nil {
+		t.cache = m.names
+	}
 	*m = scratch{}
 	s.box = m
 }
@@ -238,12 +242,12 @@ func (s *scanner) give() {
 		clear(t.buf[:cap(t.buf)])
 		clear(t.scratch[:cap(t.scratch)])
 		clear(s.c.values[:cap(s.c.values)])
-		*m = scratch{t.buf[:0], t.attrs, s.c.el.attrs, t.decls[:0], t.scratch[:0], s.c.values[:0]}
+		*m = scratch{t.buf[:0], t.attrs, s.c.el.attrs, t.decls[:0], t.scratch[:0], s.c.values[:0], t.cache}
 		scratchPool.Put(m)
 	}
 	s.box = nil
 	t.buf, t.pos, t.start, t.item = nil, 0, 0, 0
-	t.attrs, s.c.el.attrs, t.decls, t.scratch, s.c.values = nil, nil, nil, nil, nil
+	t.attrs, s.c.el.attrs, t.decls, t.scratch, s.c.values, t.cache = nil, nil, nil, nil, nil, nil
 }
 
 // space returns room for at least least bytes. The element returned last

@@ -115,7 +115,7 @@ func TestBounds(t *testing.T) {
 // What makes room by itself, by package mam's bound for the account, has room in a
 // full store.
 func TestArchiveFullTurnsOver(t *testing.T) {
-	db := openNew(t, &Options{ArchiveBytes: 3 * int64(sampleEntry(1).Size())})
+	db := openNew(t, &Options{ArchiveBytes: 3*int64(sampleEntry(1).Size()) + 10})
 	ctx := t.Context()
 	for n := range 9 {
 		require.NoError(t, db.Archive().Append(ctx, juliet, sampleEntry(n), mam.Keep{Messages: 2}))

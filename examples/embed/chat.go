@@ -90,13 +90,13 @@ func (c *chat) serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	var open sync.WaitGroup
 	err := c.accept(ctx, sessions, l, &open)
+	if ctx.Err() != nil {
+		err = nil // that was why
+	}
 	l.Close()
 	c.goodbye(sessions)
 	drop() // who was still negotiating, or did not answer
 	open.Wait()
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 

@@ -23,7 +23,7 @@ func serveDebug(s *xmpp.Server) func(context.Context, net.Listener) error {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) { metrics(w, s) })
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) { writeMetrics(w, s) })
 	return func(ctx context.Context, l net.Listener) error {
 		h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 		stop := context.AfterFunc(ctx, func() { h.Close() })
@@ -35,7 +35,7 @@ func serveDebug(s *xmpp.Server) func(context.Context, net.Listener) error {
 	}
 }
 
-func metrics(w http.ResponseWriter, s *xmpp.Server) {
+func writeMetrics(w http.ResponseWriter, s *xmpp.Server) {
 	var in, out uint64
 	sessions := s.Sessions(jid.JID{})
 	for _, c := range sessions {

@@ -108,6 +108,7 @@ func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port
 			}
 		})
 	}
+	serving.Go(func() { giveBack(serverCtx) })
 	fmt.Fprintf(out, "ready: %s\n", strings.Join(ready, ", "))
 	var err error
 	select {

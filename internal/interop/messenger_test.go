@@ -78,6 +78,8 @@ func startMessenger(ctx context.Context, t *testing.T, client *xmpp.Client, cach
 
 	client.Features = append(client.Features, m.contacts.StreamFeatures()...)
 	client.Features = append(client.Features, m.caps.Feature())
+	// The server may ask something while the connection is being closed.
+	client.Conn = &stanza.Options{Report: func(_ context.Context, _ stanza.Stanza, err error) { t.Logf("handler: %v", err) }}
 	m.Conn, err = client.Connect(ctx)
 	require.NoError(t, err)
 	served := make(chan error, 1)

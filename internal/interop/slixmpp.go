@@ -87,7 +87,13 @@ type SlixmppClient struct{ dialogue }
 // Start starts a client and tells it to log in.
 func (s Slixmpp) Start(t testing.TB, o SlixmppOptions) *SlixmppClient {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("testdata", "slixmpp_peer.py"))
+	return &SlixmppClient{s.run(t, "slixmpp_peer.py", o)}
+}
+
+// run starts a program of testdata and gives it the password.
+func (s Slixmpp) run(t testing.TB, program string, o SlixmppOptions) dialogue {
+	t.Helper()
+	script, err := filepath.Abs(filepath.Join("testdata", program))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,12 +101,13 @@ func (s Slixmpp) Start(t testing.TB, o SlixmppOptions) *SlixmppClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &SlixmppClient{dialogue{name: "slixmpp", process: start(t, t.TempDir(), s.Python, script,
-		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS, "--certificate", o.Certificate)}}
-	if _, err := io.WriteString(c.process.stdin, o.Password+"\n"); err != nil {
+	// One program imports the other, and is not to leave anything behind.
+	d := dialogue{name: "slixmpp", process: startWith(t, t.TempDir(), []string{"PYTHONDONTWRITEBYTECODE=1"}, s.Python, script,
+		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS, "--certificate", o.Certificate)}
+	if _, err := io.WriteString(d.process.stdin, o.Password+"\n"); err != nil {
 		t.Fatalf("slixmpp: %v", err)
 	}
-	return c
+	return d
 }
 
 // Next returns the next event.

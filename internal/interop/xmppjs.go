@@ -87,12 +87,18 @@ type XMPPJSClient struct{ dialogue }
 // Start starts a client and tells it to log in.
 func (x XMPPJS) Start(t testing.TB, o XMPPJSOptions) *XMPPJSClient {
 	t.Helper()
+	return &XMPPJSClient{x.run(t, "peer.js", o)}
+}
+
+// run starts a program of testdata and tells it the secrets.
+func (x XMPPJS) run(t testing.TB, program string, o XMPPJSOptions) dialogue {
+	t.Helper()
 	// Node looks for modules where the program is, so both are brought together.
 	dir := t.TempDir()
 	if err := os.Symlink(x.modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"package.json", "peer.js"} {
+	for _, name := range []string{"package.json", program} {
 		text, err := os.ReadFile(filepath.Join("testdata", "xmppjs", name))
 		if err != nil {
 			t.Fatal(err)
@@ -105,9 +111,9 @@ func (x XMPPJS) Start(t testing.TB, o XMPPJSOptions) *XMPPJSClient {
 	if o.Direct {
 		scheme = "xmpps"
 	}
-	c := &XMPPJSClient{dialogue{name: "xmpp.js", process: startWith(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + o.CA}, x.node,
-		"--tls-min-v"+o.TLS, "--tls-max-v"+o.TLS, "peer.js", "--service", scheme+"://"+o.Addr.String(), "--domain", o.Domain,
-		"--username", o.Username, "--resource", o.Resource, "--agent", o.UserAgent)}}
+	c := dialogue{name: "xmpp.js", process: startWith(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + o.CA}, x.node,
+		"--tls-min-v"+o.TLS, "--tls-max-v"+o.TLS, program, "--service", scheme+"://"+o.Addr.String(), "--domain", o.Domain,
+		"--username", o.Username, "--resource", o.Resource, "--agent", o.UserAgent)}
 	secrets := map[string]any{}
 	if o.Password != "" {
 		secrets["password"] = o.Password

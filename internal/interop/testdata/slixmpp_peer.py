@@ -80,7 +80,7 @@ class Peer(slixmpp.ClientXMPP):
         self.disconnect()
 
 
-async def main():
+async def main(client=Peer):
     args = argparse.ArgumentParser()
     args.add_argument("--jid", required=True)
     args.add_argument("--host", required=True)
@@ -106,7 +106,7 @@ async def main():
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
     password = (await lines.readline()).decode().rstrip("\n")
-    peer = Peer(args.jid, password, args.ca, args.certificate, VERSIONS[args.tls])
+    peer = client(args.jid, password, args.ca, args.certificate, VERSIONS[args.tls])
     if slixmpp.__version_info__ < (1, 9, 0):
         peer.connect((args.host, args.port))
     else:
