@@ -1,6 +1,7 @@
 package xmpp_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"stanzakit.dev/xmpp"
 	"stanzakit.dev/xmpp/roster"
+	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -88,5 +90,100 @@ func TestLargestPresence(t *testing.T) {
 		juliet.say(`<presence/>`)
 		juliet.until("<message")
 		require.Contains(t, juliet.until("</message>"), "<delay")
+	})
+}
+
+// late holds stanzas with the id "late" until it is told to go on.
+type late struct{ on chan struct{} }
+
+func (late) Name() string               { return "late" }
+func (late) Register(*stanza.Mux) error { return nil }
+func (l late) BeforeRoute(_ context.Context, t *stanza.Transit) stanza.Verdict {
+	if t.Element.Attr("id") == "late" {
+		<-l.on
+	}
+	return stanza.Verdict{}
+}
+
+// What a client said before its address was given to another one is not answered to
+// that one, and does not make it interested in a roster; and what is stored on
+// behalf of the former is what the latter finds.
+func TestLateStanzaOfReplacedSession(t *testing.T) {
+	for _, xml := range []string{
+		`<iq type='get' id='late'><query xmlns='jabber:iq:roster'/></iq>`,
+		`<iq type='set' id='late'><query xmlns='jabber:iq:roster'><item jid='nurse@xmpp.test'/></query></iq>`,
+		`<presence type='subscribe' to='tybalt@xmpp.test' id='late'/>`,
+		`<presence id='late'/>`,
+		`<presence to='tybalt@xmpp.test/street' id='late'/>`,
+	} {
+		t.Run(xml, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := late{make(chan struct{})}
+				s := memoryServer(t, func(s *xmpp.Server) { s.Modules = []stanza.Module{l} })
+				tybalt := join(t, s, "tybalt", "street")
+				tybalt.say(`<presence/>`)
+				tybalt.hear()
+				first := join(t, s, "romeo", "orchard")
+				first.say(`<presence/>`)
+				first.hear()
+				first.say(xml)
+				synctest.Wait()
+				second := join(t, s, "romeo", "orchard")
+				second.say(`<presence/>`)
+				second.hear()
+				require.NoError(t, second.Close(t.Context()))
+				third := join(t, s, "romeo", "orchard")
+				third.say(`<presence/>`)
+				third.hear()
+				other := join(t, s, "romeo", "garden")
+				other.listed()
+				close(l.on)
+				synctest.Wait()
+				third.quiet()
+				tybalt.quiet()
+				other.quiet()
+				other.say(`<presence type='subscribe' to='tybalt@xmpp.test'/>`)
+				require.Equal(t, "tybalt@xmpp.test none ask=subscribe", other.pushed())
+				third.quiet()
+			})
+		})
+	}
+}
+
+// Whoever gets the name of a removed account finds nothing of it, even if the
+// client of the former owner takes its time to go.
+func TestForgetLeavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := late{make(chan struct{})}
+		s, inner := serverOf(t, func(s *xmpp.Server) {
+			allowPlain(s)
+			s.Modules = []stanza.Module{l}
+		})
+		w := dialWire(t, s) // a client that does not close its side
+		w.login("juliet", "balcony", "")
+		w.say(`<presence/>`)
+		w.until("<presence")
+		romeo := join(t, s, "romeo", "orchard")
+		romeo.listed()
+		romeo.say(`<presence/>`)
+		romeo.hear()
+		w.say(`<presence type='subscribe' to='romeo@xmpp.test' id='late'/>`)
+		synctest.Wait()
+		require.NoError(t, s.Accounts.Delete(t.Context(), address(julietJID)))
+		require.NoError(t, inner.Forget(t.Context(), address(julietJID)))
+		romeo.say(`<message to='juliet@xmpp.test' id='1' type='chat'><body>for the one that was</body></message>`)
+		romeo.hears("message error juliet@xmpp.test→romeo@xmpp.test/orchard 1 service-unavailable")
+		romeo.say(`<presence type='subscribe' to='juliet@xmpp.test'/>`)
+		require.Equal(t, "juliet@xmpp.test none ask=subscribe", romeo.pushed())
+		close(l.on)
+		romeo.quiet()
+		<-timeAfterClosing()
+		romeo.quiet()
+		again := join(t, s, "juliet", "balcony")
+		require.NotContains(t, again.roster(), "romeo")
+		again.say(`<presence/>`)
+		again.hears("presence - juliet@xmpp.test/balcony→juliet@xmpp.test -")
+		again.quiet()
+		romeo.quiet()
 	})
 }

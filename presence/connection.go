@@ -54,7 +54,9 @@ func (r *Router) Connect(ctx context.Context) *Connection {
 // connection in it. It ends when Cancel or Leave is called.
 func (c *Connection) Context() context.Context { return c.ctx }
 
-// Cancel ends the context of the connection for a reason.
+// Cancel ends the context of the connection for a reason, and nothing else. A program
+// that negotiates itself calls it when the stream is over, from the hook Closed of its
+// [stream.Trace]: a handler that waits does not learn of that otherwise.
 func (c *Connection) Cancel(cause error) { c.cancel(cause) }
 
 // Resource returns the resource that the client has bound, or nil.
@@ -291,6 +293,11 @@ func (c *Connection) evict(reason *stream.Error) {
 // over; it closes nc. opts are those of [stream.Accept]; among its Features are
 // [Router.Features], after those for TLS and authentication. It returns nil if
 // the stream was closed in good order.
+//
+// ctx is the parent of the contexts of negotiation and handlers. When it ends the
+// connection is dropped without a word; to take leave of the clients, call End of
+// all that [Router.Connected] returns before. Limits on connections are up to the
+// caller.
 func (r *Router) ServeConn(ctx context.Context, nc net.Conn, opts *stream.AcceptOptions) error {
 	if err := r.Init(); err != nil {
 		nc.Close()

@@ -97,9 +97,15 @@ func (r *Router) registerRoster(m *stanza.Mux) error {
 		err := m.Handle(stanza.IQKind, string(typ), name, stanza.HandlerFunc(
 			func(ctx context.Context, s stanza.Sender, st stanza.Stanza) error {
 				iq, ok := st.(*stanza.IQ)
-				res := r.table.resource(st.Head().From)
+				// Not who has the address by now.
+				conn, _ := ctx.Value(connKey{}).(*Connection)
+				if !ok || conn == nil {
+					return nil
+				}
+				res := conn.Resource()
 				switch {
-				case !ok || res == nil:
+				case res == nil || res.session.Load() == nil:
+					stanza.Clone(iq) // nobody waits for an answer
 					return nil
 				case !iq.To.IsZero() && iq.To.Local() == "":
 					return stanza.ServiceUnavailable // the server itself has no roster
@@ -160,6 +166,10 @@ func (r *Router) rosterSet(ctx context.Context, s stanza.Sender, res *Resource, 
 	}
 	locked := a.lock()
 	defer locked.unlock()
+	if res.session.Load() == nil {
+		stanza.Clone(iq)
+		return nil // replaced, or the account is gone
+	}
 	old, err := r.item(ctx, a, entry.JID)
 	if err != nil {
 		locked.unlock()

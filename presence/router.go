@@ -20,17 +20,22 @@ import (
 // §10, RFC 6121). It does no I/O of its own: sessions are handed to it, see
 // [Router.ServeConn] and [Connection].
 //
-// Set the fields before the first use and leave them alone afterwards. Domains and
+// Set the fields before the first use and leave them alone afterwards. Hosted and
 // Accounts are required. A Router is safe for concurrent use, must not be
 // copied, and implements [stanza.Host].
 type Router struct {
-	// Hosted are the domains served, the main one first.
+	// Hosted are the domains served, the main one first: what the server itself
+	// sends comes from that.
 	Hosted []jid.JID
 
 	// Accounts tells which accounts there are.
 	Accounts Accounts
 
-	// Rosters keeps the rosters; nil means a roster.MemoryStore.
+	// Rosters keeps the rosters; nil means a roster.MemoryStore. The router reads a
+	// roster once and remembers it for as long as the account has resources: what
+	// changes in the store meanwhile, other than by the router, it does not see. A
+	// *stanza.Error of the store is what the client is told, so that a store may
+	// refuse changes: with stanza.NotAllowed, for example.
 	Rosters roster.Store
 	// RosterLimits is what a roster set may contain; nil means the defaults.
 	RosterLimits *roster.Limits
@@ -71,7 +76,9 @@ type Router struct {
 	NetworkAddr func(ctx context.Context) netip.Addr
 
 	// Report is told of what went wrong and nobody else was told: a handler that
-	// failed, a store that could not be read. Nil ignores it.
+	// failed, a store that could not be read. It is called by several goroutines,
+	// and while the router holds locks: it must neither call the router nor wait.
+	// Nil ignores it.
 	Report func(what string, err error)
 
 	setup    sync.Once
@@ -106,8 +113,9 @@ type hooks struct {
 	accounts []stanza.AccountWatcher
 }
 
-// Init checks the fields and attaches the modules. Everything else calls it; call
-// it first to learn of mistakes before there is a client. The error wraps
+// Init checks the fields and attaches the modules, once. Features and ServeConn call
+// it; call it first to learn of mistakes before there is a client, and in any case
+// before any other method. The error wraps
 // [ErrRouter].
 func (r *Router) Init() error {
 	r.setup.Do(func() {
@@ -265,7 +273,9 @@ func (r *Router) Resources(bare jid.JID) []stanza.Resource {
 	return out
 }
 
-// Connected is Resources for those who want to know more than a module.
+// Connected returns the connected resources of an account, or those of all accounts
+// if bare is zero; available or not, in no order. It is Resources for those who want
+// to know more than a module. The slice is the caller's own.
 func (r *Router) Connected(bare jid.JID) []*Resource {
 	if !bare.IsZero() {
 		if a := r.table.find(bare.Bare()); a != nil {

@@ -28,6 +28,9 @@ func (r *Router) subscription(ctx context.Context, res *Resource, t *stanza.Tran
 	defer r.pairs.lock(a.addr, contact)()
 	locked := a.lock()
 	defer locked.unlock()
+	if res.session.Load() == nil {
+		return nil // replaced, or the account is gone
+	}
 	item, err := r.item(ctx, a, contact)
 	if err != nil {
 		locked.unlock()

@@ -59,7 +59,7 @@ func (t *txn) last(bucket string, prefix []byte) (key, value []byte) {
 	c := t.Bucket([]byte(bucket)).Cursor()
 	// No key continues with a byte after the prefix that is larger than all
 	// others: what follows is a number below 2⁶³, or the length of a name.
-	if key, value = c.Seek(append(bytes.Clone(prefix), 0xff)); key == nil {
+	if key, _ = c.Seek(append(bytes.Clone(prefix), 0xff)); key == nil {
 		key, value = c.Last()
 	} else {
 		key, value = c.Prev()

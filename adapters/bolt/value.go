@@ -135,15 +135,6 @@ func (r *reader) jid() jid.JID {
 	return j
 }
 
-// optionalJID is for addresses that may be zero.
-func (r *reader) optionalJID() jid.JID {
-	if len(r.rest) > 0 && r.rest[0] == 0 {
-		r.rest = r.rest[1:]
-		return jid.JID{}
-	}
-	return r.jid()
-}
-
 func (r *reader) jids() (list []jid.JID) {
 	for range r.list() {
 		if r.err != nil {

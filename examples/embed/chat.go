@@ -52,8 +52,7 @@ func newChat(domain jid.JID, table *users, certificate tls.Certificate, attempts
 				Identities: []disco.Identity{{Category: "server", Type: "im", Name: "Tickets"}},
 			}},
 		},
-		NetworkAddr: addressOf,
-		Report:      func(what string, err error) { log.Error("chat: "+what, "error", err) },
+		Report: func(what string, err error) { log.Error("chat: "+what, "error", err) },
 	}
 	// Rather learn of mistakes now than from every client.
 	if err := errors.Join(secure.Validate(), logins.Validate(), c.router.Init()); err != nil {

@@ -6,11 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	_ "net/http/pprof" // adds /debug/pprof to what serveDebug serves
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/adapters/bolt"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/admin"
@@ -32,28 +38,20 @@ import (
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
-// build wires the server.
-func build(ctx context.Context, c config, domain jid.JID, st stores, out io.Writer) (*xmpp.Server, error) {
-	certs, err := certificates(c, domain, out)
+// build wires the server, and returns what closes its store.
+func build(ctx context.Context, c config, out io.Writer) (*xmpp.Server, func() error, error) {
+	domain, err := jid.New("", c.domain, "")
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("-domain: %w", err)
 	}
-	if err := create(ctx, st.accounts, c.users, domain); err != nil {
-		return nil, err
-	}
-	modules, err := c.modules(st, domain)
+	cert, err := certificate(c, domain.Domain(), out)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("-cert: %w", err)
 	}
 	s := &xmpp.Server{
 		Domains:        []jid.JID{domain},
-		Accounts:       st.accounts,
-		Auth:           &auth.ServerOptions{SASL2: auth.SASL2ServerOptions{Tokens: st.tokens}},
-		TLS:            &xtls.ServerOptions{Certificates: certs},
-		Rosters:        st.rosters,
-		Offline:        st.offline,
-		LastSeen:       st.lastSeen,
-		Modules:        modules,
+		TLS:            &xtls.ServerOptions{Certificates: []tls.Certificate{cert}},
+		Auth:           &auth.ServerOptions{SASL2: auth.SASL2ServerOptions{Tokens: new(auth.MemoryTokens)}},
 		MaxConnections: 100_000,
 	}
 	if c.plaintext {
@@ -61,88 +59,111 @@ func build(ctx context.Context, c config, domain jid.JID, st stores, out io.Writ
 		s.Auth.AllowPlain, s.Auth.InsecureWithoutTLS, s.Auth.InsecurePlainWithoutTLS = true, true, true
 		s.Rates = xmpp.Rates{Stanzas: stream.Unlimited, Bytes: stream.Unlimited}
 	}
-	return s, nil
-}
-
-// modules are what clients expect of a server besides RFC 6121. Those that keep
-// addresses apart come first; copies are made of what the archive has seen.
-func (c config) modules(st stores, domain jid.JID) ([]stanza.Module, error) {
-	const node, release = "https://stanzakit.dev/xmpp/examples/server", "1"
-	ofServer := &disco.Entity{Identities: []disco.Identity{{Category: "server", Type: "im", Name: "StanzaKit"}}}
+	// Without a Store these modules keep what they keep in memory.
+	blocked, archive := new(blocking.Module), new(mam.Module)
+	vcards, fragments := new(vcard.Module), new(private.Module)
+	var who interface {
+		xmpp.Accounts
+		admin.Accounts
+	} = new(xmpp.MemoryAccounts)
+	closeStore := func() error { return nil }
+	if c.store != "memory" {
+		db, err := bolt.Open(c.store, nil)
+		if err != nil {
+			return nil, nil, fmt.Errorf("-store: %w", err)
+		}
+		closeStore, who, s.Auth.SASL2.Tokens = db.Close, db.Accounts(), db.Tokens()
+		s.Rosters, s.Offline, s.LastSeen = db.Rosters(), db.Offline(), db.LastSeen()
+		blocked.Store, archive.Store, vcards.Store, fragments.Store = db.Blocking(), db.Archive(), db.VCards(), db.Private()
+	}
+	s.Accounts = who
+	// Those that keep addresses apart come first; carbons are copies of what the
+	// archive has seen. What is said about accounts is that of the first six.
+	self := &disco.Entity{Identities: []disco.Identity{{Category: "server", Type: "im", Name: "StanzaKit"}}}
 	ofAccount := new(disco.Entity)
-	modules := []stanza.Module{
-		&blocking.Module{Store: st.blocking},
-		&mam.Module{Store: st.archive},
-		new(carbons.Module),
-		new(csi.Module),
-		&vcard.Module{Store: st.vcards},
-		&private.Module{Store: st.private},
-		new(last.Server),
-		ping.Responder(),
-		version.Responder(version.Version{Name: "StanzaKit example server", Number: release}),
-		entitytime.Responder(nil),
-		&caps.Announcer{Node: node, Entity: ofServer},
-		&disco.Responder{Self: ofServer, Account: ofAccount},
+	s.Modules = []stanza.Module{
+		blocked, archive, new(carbons.Module), vcards, fragments, new(last.Server),
+		new(csi.Module), ping.Responder(), entitytime.Responder(nil),
+		version.Responder(version.Version{Name: "StanzaKit example server", Number: "1"}),
+		&caps.Announcer{Node: "https://stanzakit.dev/xmpp/examples/server", Entity: self},
+		&disco.Responder{Self: self, Account: ofAccount},
 	}
 	if c.register {
-		m := &register.Module{Accounts: st.accounts, InsecureWithoutTLS: c.plaintext}
+		m := &register.Module{Accounts: who, InsecureWithoutTLS: c.plaintext}
 		if c.plaintext {
 			m.Total, m.PerStream = stream.Unlimited, 20
 		}
-		modules = append(modules, m)
+		s.Modules = append(s.Modules, m)
 	}
 	if c.admin != "" {
-		who, err := jid.Parse(c.admin)
-		if err != nil {
-			return nil, fmt.Errorf("-admin: %w", err)
+		m := &admin.Module{Accounts: who, Admins: make([]jid.JID, 1)}
+		if m.Admins[0], err = jid.Parse(c.admin); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("-admin: %w", err), closeStore())
 		}
-		modules = append(modules, &admin.Module{Accounts: st.accounts, Admins: []jid.JID{who}})
+		s.Modules = append(s.Modules, m)
 	}
-	ofServer.Modules = modules
-	ofAccount.Modules = modules[:6]
-	return modules, nil
+	self.Modules, ofAccount.Modules = s.Modules, s.Modules[:6]
+	if err = create(ctx, who, c.users, domain.Domain()); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("-users: %w", err), closeStore())
+	}
+	return s, closeStore, nil
 }
 
-// create creates the accounts of -users, or sets their passwords.
-func create(ctx context.Context, a accounts, users string, domain jid.JID) error {
+// create creates accounts, or sets their passwords.
+func create(ctx context.Context, who admin.Accounts, users, domain string) error {
 	for pair := range strings.SplitSeq(users, ",") {
 		if pair == "" {
 			continue
 		}
-		name, password, ok := strings.Cut(pair, ":")
-		if !ok {
-			return errors.New("-users: want name:password,…")
-		}
-		account, err := jid.New(name, domain.Domain(), "")
+		name, password, _ := strings.Cut(pair, ":") // an empty password is refused
+		account, err := jid.New(name, domain, "")
 		if err == nil {
-			err = a.Set(ctx, account, password)
+			err = who.Create(ctx, account, password)
+		}
+		if errors.Is(err, stanza.Conflict) {
+			err = who.SetPassword(ctx, account, password)
 		}
 		if err != nil {
-			return fmt.Errorf("-users: %s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// certificates loads the certificate, or makes one.
-func certificates(c config, domain jid.JID, out io.Writer) ([]tls.Certificate, error) {
-	if c.cert != "" || c.key != "" {
-		cert, err := tls.LoadX509KeyPair(c.cert, c.key)
-		return []tls.Certificate{cert}, err
+// certificate loads the certificate, or makes one.
+func certificate(c config, domain string, out io.Writer) (tls.Certificate, error) {
+	if c.cert == "" && c.key == "" {
+		ca, err := xtls.NewDevCA()
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		dir, err := os.MkdirTemp("", "stanzakit-server-")
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		if err := ca.WriteFiles(dir, domain); err != nil {
+			return tls.Certificate{}, err
+		}
+		fmt.Fprintf(out, "no -cert: clients have to trust the authority in %s\n", filepath.Join(dir, "ca.pem"))
+		c.cert, c.key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	}
-	ca, err := xtls.NewDevCA()
-	if err != nil {
-		return nil, err
+	return tls.LoadX509KeyPair(c.cert, c.key)
+}
+
+// serveDebug answers /metrics, in the text format of Prometheus, and /debug/pprof.
+func serveDebug(s *xmpp.Server) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		mux := http.NewServeMux()
+		mux.Handle("/debug/pprof/", http.DefaultServeMux)
+		mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			fmt.Fprintf(w, "# TYPE xmpp_sessions gauge\nxmpp_sessions %d\n", len(s.Sessions(jid.JID{})))
+			fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\n", runtime.NumGoroutine())
+			fmt.Fprintf(w, "# TYPE go_heap_inuse_bytes gauge\ngo_heap_inuse_bytes %d\n", m.HeapInuse)
+		})
+		h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+		defer context.AfterFunc(ctx, func() { h.Close() })()
+		return h.Serve(l)
 	}
-	cert, err := ca.Issue(domain.Domain())
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "stanzakit-server-")
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "ca.pem")
-	fmt.Fprintf(out, "no -cert: clients have to trust the authority in %s\n", file)
-	return []tls.Certificate{cert}, os.WriteFile(file, ca.PEM(), 0o644)
 }

@@ -1,6 +1,5 @@
-// Server is a chat server for people: accounts, rosters, presence, messages that
-// wait, an archive, and what clients expect besides. Its main is wiring; all that
-// it wires is in the packages of the library.
+// Server is a chat server for people, with what clients expect of one. Its main is
+// wiring; what it wires is in the packages of the library.
 //
 //	go run ./examples/server -domain chat.example -users 'romeo:secret,juliet:secret'
 //
@@ -18,13 +17,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"stanzakit.dev/xmpp"
-	"stanzakit.dev/xmpp/jid"
 )
 
 // config is what the command line says.
@@ -38,15 +38,15 @@ func main() {
 	var c config
 	flag.StringVar(&c.domain, "domain", "localhost", "the domain to serve")
 	flag.StringVar(&c.c2s, "c2s", "127.0.0.1:5222", "address for clients, with STARTTLS; empty for none")
-	flag.StringVar(&c.c2sTLS, "c2s-tls", "", "address for clients, with TLS from the first byte")
+	flag.StringVar(&c.c2sTLS, "c2s-tls", "", "address for clients, with TLS from the first byte; empty for none")
 	flag.StringVar(&c.cert, "cert", "", "file with the certificate chain; empty makes one")
 	flag.StringVar(&c.key, "key", "", "file with the key of the certificate")
-	flag.StringVar(&c.users, "users", "", "accounts to create: name:password,…")
+	flag.StringVar(&c.users, "users", "", "accounts to create, or to give a new password: name:password,…")
 	flag.StringVar(&c.admin, "admin", "", "address of the account that may administer the server")
 	flag.StringVar(&c.store, "store", "memory", "where to keep everything: memory, or the path of a file")
-	flag.StringVar(&c.debug, "debug", "", "address for /metrics and /debug/pprof, on loopback; empty for none")
+	flag.StringVar(&c.debug, "debug", "", "address for /metrics and /debug/pprof, not for the public; empty for none")
 	flag.BoolVar(&c.register, "register", false, "let strangers create accounts")
-	flag.BoolVar(&c.plaintext, "plaintext", false, "permit login without TLS, for load and conformance tools on loopback")
+	flag.BoolVar(&c.plaintext, "plaintext", false, "permit login without TLS, and PLAIN: for load and conformance tools on loopback")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -58,23 +58,15 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, c config, out io.Writer) error {
-	domain, err := jid.New("", c.domain, "")
+	server, closeStore, err := build(ctx, c, out)
 	if err != nil {
-		return fmt.Errorf("-domain: %w", err)
+		return err
 	}
-	st, err := open(c.store)
-	if err != nil {
-		return fmt.Errorf("-store: %w", err)
-	}
-	server, err := build(ctx, c, domain, st, out)
-	if err == nil {
-		err = serve(ctx, server, out, []port{
-			{"c2s", c.c2s, server.Serve},
-			{"c2s-tls", c.c2sTLS, server.ServeTLS},
-			{"debug", c.debug, serveDebug(server)},
-		})
-	}
-	return errors.Join(err, st.close())
+	return errors.Join(serve(ctx, server, out, []port{
+		{"c2s", c.c2s, server.Serve},
+		{"c2s-tls", c.c2sTLS, server.ServeTLS},
+		{"debug", c.debug, serveDebug(server)},
+	}), closeStore())
 }
 
 // port is something to listen on.
@@ -98,7 +90,7 @@ func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port
 		}
 		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		ready = append(ready, p.name+" "+l.Addr().String())
 		// Owner: serve. Ends with serverCtx at the latest. Joined by serving.
@@ -108,7 +100,7 @@ func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port
 			}
 		})
 	}
-	serving.Go(func() { giveBack(serverCtx) })
+	serving.Go(func() { giveBack(serverCtx) }) // as above
 	fmt.Fprintf(out, "ready: %s\n", strings.Join(ready, ", "))
 	var err error
 	select {
@@ -118,4 +110,25 @@ func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(grace))
+}
+
+// giveBack returns memory to the system when the server has become quiet. The
+// runtime would keep twice of what ten thousand idle sessions need, for minutes.
+func giveBack(ctx context.Context) {
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	var last, given uint64
+	for tick := time.Tick(2 * time.Second); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-tick:
+			metrics.Read(allocated)
+			now := allocated[0].Value.Uint64()
+			if now-last < 1<<20 && now-given > 8<<20 {
+				debug.FreeOSMemory()
+				given = now
+			}
+			last = now
+		}
+	}
 }

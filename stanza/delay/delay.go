@@ -27,8 +27,9 @@ type Delay struct {
 	// From is who delayed the stanza, or who first sent it; zero means that the
 	// attribute is absent. It is recommended.
 	From jid.JID
-	// Stamp is when the stanza was sent. It is written in UTC and exactly; see
-	// [Format].
+	// Stamp is when the stanza was sent. It is written in UTC, see [Format], and to
+	// the millisecond: there are clients that cannot read more than six digits
+	// behind the point, and lose the stanza.
 	Stamp time.Time
 	// Reason describes the cause of the delay to a human; empty means none. When
 	// reading, what is beyond 1,024 octets is dropped.
@@ -42,7 +43,7 @@ func (d Delay) AppendXML(dst []byte) ([]byte, error) {
 		return dst, ErrTime
 	}
 	var buf [maxTime]byte
-	stamp, err := Append(buf[:0], d.Stamp)
+	stamp, err := Append(buf[:0], d.Stamp.Truncate(time.Millisecond))
 	if err != nil {
 		return dst, err
 	}
