@@ -9,6 +9,7 @@ import (
 // whole, rather than of one of its parts.
 func TestAdversarial(t *testing.T) {
 	for id, attack := range map[string]func(*testing.T){
+		"L16": adversarialL16,
 		"R09": adversarialR09,
 		"R19": adversarialR19,
 		"G07": adversarialG07,

@@ -69,7 +69,9 @@ type Client struct {
 	// of stanza.Options.
 	Conn *stanza.Options
 
-	// Features are negotiated in addition to TLS, authentication and binding.
+	// Features are negotiated in addition to TLS, authentication and binding: each
+	// as soon as the facts that it needs hold, and before those three where it has
+	// the choice, as in-band registration has.
 	Features []stream.Feature
 
 	// Lang is the default language of what the client sends; empty means "en".
@@ -262,11 +264,13 @@ func (c *Client) options(t *xtls.ClientOptions) *stream.InitiateOptions {
 	case !c.DirectTLS: // XEP-0368 §2: STARTTLS is not used over direct TLS
 		o.Features = append(o.Features, xtls.StartTLSClient(t))
 	}
+	// Before authentication, for those that come before it, such as registration;
+	// the others are not considered until they may be.
+	o.Features = append(o.Features, c.Features...)
 	o.Features = append(o.Features,
 		auth.SASL2Client(&a), // where the server has it
 		auth.Client(&a),
 		bind.Client(&bind.ClientOptions{Resource: c.JID.Resource(), Tag: c.Tag}),
 	)
-	o.Features = append(o.Features, c.Features...)
 	return o
 }

@@ -20,6 +20,8 @@ type shown struct {
 	priority int8 // RFC 6121 §4.7.2.3
 	// waits is set until it has got what was stored for the account; see flush.
 	waits atomic.Bool
+	// missed is set when that failed.
+	missed atomic.Bool
 
 	once sync.Once
 	el   *stream.Element
@@ -76,7 +78,7 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 		return
 	}
 	before := res.shown.Load()
-	fresh := now.priority >= 0 && (before == nil || !before.reachable())
+	fresh := now.priority >= 0 && (before == nil || !before.reachable() || before.missed.Load())
 	// Without a store, what came meanwhile could not be kept.
 	now.waits.Store(fresh && !r.NoOffline)
 	res.shown.Store(now)
@@ -91,7 +93,7 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	for _, request := range requests {
 		// Strangers decide how much this is: it waits for the client, or they could
 		// fill its queue and so keep it out.
-		if res.reply(ctx, request) != nil {
+		if res.offer(nil, request) != nil {
 			break // the reader finds out by itself
 		}
 	}
@@ -198,7 +200,8 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	for out.to = range directed {
 		// §4.6.3. Who got the broadcast has been told already.
 		told = append(told, out.to)
-		if was != nil && (list[out.to.Bare()].State.Has(roster.From) || a.hears(out.to)) {
+		subscribed := out.to.Bare() == a.addr || list[out.to.Bare()].State.Has(roster.From)
+		if was != nil && subscribed && r.table.hearing(out.to) {
 			continue
 		}
 		if !r.barred(res.addr, out.to, stanza.UnavailablePresence) {
@@ -233,8 +236,8 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 // who waits for its reply is told, and so are those who knew that it was
 // available.
 func (r *Router) vacate(ctx context.Context, res *Resource) {
+	defer r.requests.abandon(res)
 	r.disappear(ctx, res, nil)
-	r.requests.abandon(res)
 }
 
 // priorityOf reads the priority of presence. RFC 6121 §4.7.2.3: an integer from

@@ -53,13 +53,10 @@ func (r *Router) unlist(gone, told jid.JID) {
 	}
 }
 
-// hears reports whether an address is one of the account itself that gets what its
-// resources broadcast.
-func (a *account) hears(to jid.JID) bool {
-	if to.Bare() != a.addr {
-		return false
-	}
-	one := a.find(to)
+// hearing reports whether an address gets what is broadcast to its account: a full
+// JID does not while it is connected and not available.
+func (t *table) hearing(to jid.JID) bool {
+	one := t.resource(to)
 	return one == nil || one.available()
 }
 
@@ -72,7 +69,7 @@ func (r *Resource) note(to jid.JID, typ string) bool {
 		return true
 	case known:
 		return true
-	case r.shown.Load() != nil && r.account.roster[to.Bare()].State.Has(roster.From):
+	case r.tells(to):
 		return true // rule 1: who is subscribed is told anyway
 	case len(r.directed) >= maxDirected:
 		return false
@@ -82,6 +79,26 @@ func (r *Resource) note(to jid.JID, typ string) bool {
 	}
 	r.directed[to] = struct{}{}
 	return true
+}
+
+// tells reports whether an address gets what the resource broadcasts, as part of a
+// contact that is subscribed. The caller holds the lock of the account.
+func (r *Resource) tells(to jid.JID) bool {
+	if r.shown.Load() == nil || !r.account.roster[to.Bare()].State.Has(roster.From) {
+		return false
+	}
+	return r.conn.router.table.hearing(to)
+}
+
+// room reports whether directed presence to an address can be remembered. It is
+// asked before anything is known of the address, lest the answer tell whether
+// anybody is there.
+func (r *Resource) room(to jid.JID) bool {
+	a := r.account
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, known := r.directed[to]
+	return known || len(r.directed) < maxDirected || r.tells(to)
 }
 
 // tell hands presence to the one full JID, or to the available resources of the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"sync"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -64,20 +66,22 @@ func (r *Router) keep(ctx context.Context, res *Resource, a *account, q Question
 	bare := t.To.Bare()
 	a = r.table.use(bare)
 	defer r.table.done(a)
+	// Modules are asked without the lock: they may send something themselves.
+	t.Stored = true
+	for _, m := range r.hooks.deliver {
+		m.BeforeDeliver(ctx, t)
+	}
 	a.storing.Lock()
 	if out.tries++; out.tries <= r.maxResources() && a.standing() == Reachable {
 		// Somebody came while this was decided, and has got all that was stored. Of
 		// those that do not take it one after the other may be found to be gone; it
 		// is stored when they cannot be the reason any more.
 		a.storing.Unlock()
+		t.Stored = false
 		q.Standing, q.To = Reachable, Account
 		return r.deliver(ctx, res, a, q, Decide(q), t, out)
 	}
 	defer a.storing.Unlock()
-	t.Stored = true
-	for _, m := range r.hooks.deliver {
-		m.BeforeDeliver(ctx, t)
-	}
 	err := t.Append(delay.Delay{From: bare.DomainJID(), Stamp: time.Now(), Reason: "stored offline"})
 	if err == nil {
 		out.el = t.Element
@@ -143,8 +147,11 @@ const flushBatch = 64
 // waits for the client, and so does whatever else the client wants.
 func (r *Router) flush(ctx context.Context, res *Resource, now *shown) {
 	a := res.account
-	a.flushing.Lock() // for one resource at a time, or each message would go to several
-	defer a.flushing.Unlock()
+	// For one resource at a time, or each message would go to several.
+	if a.flushing.take(ctx) != nil {
+		return // the session is over
+	}
+	defer a.flushing.leave()
 	for res.shown.Load() == now {
 		messages, err := r.Offline.Messages(ctx, a.addr, flushBatch)
 		switch {
@@ -156,14 +163,54 @@ func (r *Router) flush(ctx context.Context, res *Resource, now *shown) {
 				return
 			}
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+			// It waits for ever: the session is over. Who comes next gets the rest.
+			return
+		default:
+			// What comes now is not held up for that. The next presence tries again.
+			now.missed.Store(true)
 			now.waits.Store(false)
-			if ignoreClosed(err) != nil && !errors.Is(err, errGone) {
-				r.report("delivering offline messages failed", err)
-			}
+			r.report("delivering offline messages failed", err)
 			return
 		}
 	}
+}
+
+// turn is a lock for those who wait for a client while they hold it: who waits for
+// the lock can give up. The zero value is free.
+type turn struct {
+	mu   sync.Mutex
+	held chan struct{} // nil when free, closed when it is not held any more
+}
+
+// take waits for the turn, or for the end of ctx.
+func (t *turn) take(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		held := t.held
+		if held == nil {
+			t.held = make(chan struct{})
+		}
+		t.mu.Unlock()
+		if held == nil {
+			return nil
+		}
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// leave is the end of take.
+func (t *turn) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.held)
+	t.held = nil
 }
 
 // flushed ends the time of flush if there is nothing more in the store, at a
@@ -196,6 +243,8 @@ func (r *Router) flushSome(ctx context.Context, res *Resource, messages []Offlin
 	if err := last.Wait(ctx, stream.Written); err != nil {
 		return err
 	}
+	// They have been delivered, and the session may be over by now.
+	ctx = context.WithoutCancel(ctx)
 	return r.Offline.Remove(ctx, res.account.addr, messages[len(messages)-1].Seq)
 }
 

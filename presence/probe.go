@@ -16,11 +16,14 @@ import (
 func (r *Router) shares(ctx context.Context, a *account, of, viewer jid.JID) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if r.rosterOf(ctx, a)[viewer.Bare()].State.Has(roster.From) {
+	item, err := r.item(ctx, a, viewer.Bare())
+	if item.State.Has(roster.From) {
 		return true, nil
 	}
-	res := a.find(of)
-	return res != nil && res.hasDirected(viewer), nil
+	if res := a.find(of); res != nil && res.hasDirected(viewer) {
+		return true, nil
+	}
+	return false, err
 }
 
 // hasDirected reports whether the resource has sent directed presence to viewer.
@@ -58,7 +61,13 @@ func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
 	defer r.table.done(a)
 	locked := a.lock()
 	defer locked.unlock()
-	allowed := exists && r.rosterOf(ctx, a)[bare].State.Has(roster.From)
+	item, err := r.item(ctx, a, bare)
+	if err != nil {
+		// Nobody knows whether the subscription is one: it is not to be ended.
+		r.report("reading a roster failed", err)
+		return
+	}
+	allowed := exists && item.State.Has(roster.From)
 	if allowed && !r.barred(contact, bare, stanza.AvailablePresence) {
 		r.present(ctx, a, bare, func(st stream.Appender) { res.offer(nil, st) }, "")
 	}
@@ -114,7 +123,12 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	locked := a.lock()
 	defer locked.unlock()
 	own := bare == t.From.Bare()
-	allowed := own || r.rosterOf(ctx, a)[t.From.Bare()].State.Has(roster.From)
+	item, err := r.item(ctx, a, t.From.Bare())
+	if err != nil && !own {
+		r.report("reading a roster failed", err)
+		return // nobody knows whether the subscription is one
+	}
+	allowed := own || item.State.Has(roster.From)
 	target := a.find(t.To)
 	switch {
 	case allowed && !t.To.IsFull():

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
@@ -21,14 +22,15 @@ func (r *Router) rosterOf(ctx context.Context, a *account) map[jid.JID]roster.It
 // load returns the roster of an account by contact, from the store the first time.
 // The caller holds the lock of the account.
 func (r *Router) load(ctx context.Context, a *account) (map[jid.JID]roster.Item, error) {
-	if a.loaded {
+	if a.loaded && !a.doubt {
 		return a.roster, nil
 	}
 	list, err := r.Rosters.Roster(ctx, a.addr)
 	if err != nil {
-		return nil, storeError(err)
+		// What was known is good enough to tell people of the end of presence.
+		return a.roster, storeError(err)
 	}
-	a.loaded = true
+	a.loaded, a.doubt, a.roster = true, false, nil
 	if len(list.Items) > 0 {
 		a.roster = make(map[jid.JID]roster.Item, len(list.Items))
 		for _, item := range list.Items {
@@ -52,6 +54,7 @@ func (r *Router) item(ctx context.Context, a *account, contact jid.JID) (roster.
 func (r *Router) put(ctx context.Context, a *account, item roster.Item) (uint64, error) {
 	version, err := r.Rosters.Put(ctx, a.addr, item)
 	if err != nil {
+		a.doubt = a.doubt || !errors.Is(err, roster.ErrFull)
 		return 0, storeError(err)
 	}
 	switch {
@@ -215,7 +218,8 @@ func (r *Router) Subscribed(ctx context.Context, account, contact jid.JID) (rost
 	defer r.table.done(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return r.rosterOf(ctx, a)[contact.Bare()].State, nil
+	item, err := r.item(ctx, a, contact.Bare())
+	return item.State, err
 }
 
 // Roster returns the listed items of an account's roster, in no order.

@@ -228,6 +228,9 @@ func (r *Router) forward(ctx context.Context, res *Resource, t *stanza.Transit) 
 	if done, err := r.gate(t.From, t.To, t); done {
 		return err
 	}
+	if t.Kind == stanza.PresenceKind && t.Type == "" && !res.room(t.To) {
+		return stanza.ResourceConstraint
+	}
 	var a *account
 	q := Question{Kind: t.Kind, Type: t.Type}
 	if err := r.ask(ctx, &q, &a, t); err != nil {

@@ -182,15 +182,11 @@ func (r *Router) Hide(ctx context.Context, account, contact jid.JID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, res := range a.connected() {
-		if !res.available() {
-			continue
-		}
-		p := &stanza.Presence{From: res.addr, To: contact, Type: stanza.UnavailablePresence}
-		l, err := compose(&stanza.Presence{From: p.From, Type: p.Type})
+		l, err := compose(&stanza.Presence{From: res.addr, Type: stanza.UnavailablePresence})
 		if err != nil {
 			return
 		}
-		if r.rosterOf(ctx, a)[contact.Bare()].State.Has(roster.From) || res.hasDirected(contact) {
+		if res.available() && r.rosterOf(ctx, a)[contact.Bare()].State.Has(roster.From) || res.hasDirected(contact) {
 			r.tell(nil, &addressed{l, contact})
 		}
 		delete(res.directed, contact)

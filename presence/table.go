@@ -25,12 +25,14 @@ type account struct {
 	// waits for a client, though it may be while a store is asked.
 	mu     sync.Mutex
 	loaded bool                    // the roster was read
+	doubt  bool                    // the store failed to change it, and may have changed it all the same
 	roster map[jid.JID]roster.Item // guarded by mu; nil when empty
 
 	// storing is held to store an offline message, and to find that there are
 	// none: a message cannot be stored behind the back of who looks. Nobody waits
 	// for a client with it. flushing is held by who hands them out.
-	storing, flushing sync.Mutex
+	storing  sync.Mutex
+	flushing turn
 }
 
 // lock takes mu. The caller defers unlock, lest a panic of a module or a store

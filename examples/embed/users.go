@@ -131,7 +131,8 @@ func nobody(iterations int) (*user, error) {
 	return &user{keys: keys}, err
 }
 
-// iterations is how much work the passwords of the table are.
+// iterations is how much work a password is: that of the first row, for names that
+// nobody has. In a table where rows differ, those of other rows can be told from them.
 func (t *users) iterations() int { return t.rows[0].keys.Iterations }
 
 // find returns a user, or nil.

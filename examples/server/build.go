@@ -54,14 +54,12 @@ func build(ctx context.Context, c config, out io.Writer) (*xmpp.Server, func() e
 		Auth:           &auth.ServerOptions{SASL2: auth.SASL2ServerOptions{Tokens: new(auth.MemoryTokens)}},
 		MaxConnections: 100_000,
 	}
-	if c.plaintext {
-		s.InsecureAllowPlaintext = true
+	if s.InsecureAllowPlaintext = c.plaintext; c.plaintext {
 		s.Auth.AllowPlain, s.Auth.InsecureWithoutTLS, s.Auth.InsecurePlainWithoutTLS = true, true, true
 		s.Rates = xmpp.Rates{Stanzas: stream.Unlimited, Bytes: stream.Unlimited}
 	}
 	// Without a Store these modules keep what they keep in memory.
-	blocked, archive := new(blocking.Module), new(mam.Module)
-	vcards, fragments := new(vcard.Module), new(private.Module)
+	blocked, archive, vcards, fragments := new(blocking.Module), new(mam.Module), new(vcard.Module), new(private.Module)
 	var who interface {
 		xmpp.Accounts
 		admin.Accounts
@@ -115,7 +113,7 @@ func create(ctx context.Context, who admin.Accounts, users, domain string) error
 		if pair == "" {
 			continue
 		}
-		name, password, _ := strings.Cut(pair, ":") // an empty password is refused
+		name, password, _ := strings.Cut(pair, ":")
 		account, err := jid.New(name, domain, "")
 		if err == nil {
 			err = who.Create(ctx, account, password)
@@ -158,9 +156,8 @@ func serveDebug(s *xmpp.Server) func(context.Context, net.Listener) error {
 		mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
-			fmt.Fprintf(w, "# TYPE xmpp_sessions gauge\nxmpp_sessions %d\n", len(s.Sessions(jid.JID{})))
-			fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\n", runtime.NumGoroutine())
-			fmt.Fprintf(w, "# TYPE go_heap_inuse_bytes gauge\ngo_heap_inuse_bytes %d\n", m.HeapInuse)
+			fmt.Fprintf(w, "# TYPE xmpp_sessions gauge\nxmpp_sessions %d\n# TYPE go_heap_inuse_bytes gauge\ngo_heap_inuse_bytes %d\n",
+				len(s.Sessions(jid.JID{})), m.HeapInuse)
 		})
 		h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 		defer context.AfterFunc(ctx, func() { h.Close() })()

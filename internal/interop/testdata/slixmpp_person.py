@@ -89,6 +89,8 @@ class Person(slixmpp_peer.Peer):
                 report("refused", do=do, condition=error.condition)
             except IqTimeout:
                 report("refused", do=do, condition="timeout")
+            except Exception as error:  # of slixmpp, when it reads an answer
+                report("refused", do=do, condition=repr(error))
         self.disconnect()
 
     async def do_roster(self):
@@ -159,7 +161,7 @@ class Person(slixmpp_peer.Peer):
         version = (await self.plugin["xep_0092"].get_version(server))["software_version"]
         facts["version"] = version["name"] + " " + version["version"]
         clock = (await self.plugin["xep_0202"].get_entity_time(server))["entity_time"]
-        facts["time"] = clock["utc"].isoformat()
+        facts["time"] = clock.xml.findtext("{urn:xmpp:time}utc")
         last = await self.plugin["xep_0012"].get_last_activity(jid=server)
         facts["uptime"] = str(last["last_activity"]["seconds"])
         gone = await self.plugin["xep_0012"].get_last_activity(jid=jid)

@@ -145,14 +145,14 @@ const commands = {
     for (let after; ; ) {
       const queryid = crypto.randomUUID();
       archived.set(queryid, []);
-      const fin = await xmpp.iqCaller.set(
-        xml(
-          "query",
-          { xmlns: NS.mam, queryid },
-          xml("x", { xmlns: NS.form, type: "submit" }, field("FORM_TYPE", NS.mam, { type: "hidden" }), field("with", jid)),
-          xml("set", NS.rsm, xml("max", {}, "2"), after && xml("after", {}, after)),
-        ),
+      const query = xml(
+        "query",
+        { xmlns: NS.mam, queryid },
+        xml("x", { xmlns: NS.form, type: "submit" }, field("FORM_TYPE", NS.mam, { type: "hidden" }), field("with", jid)),
+        xml("set", NS.rsm, xml("max", {}, "2"), after && xml("after", {}, after)),
       );
+      const answer = await xmpp.iqCaller.request(xml("iq", { type: "set" }, query));
+      const fin = answer.getChild("fin", NS.mam);
       found.push(...archived.get(queryid));
       if (fin.attrs.complete === "true") return { messages: found };
       after = fin.getChild("set", NS.rsm).getChildText("last");
