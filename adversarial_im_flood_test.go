@@ -145,7 +145,7 @@ func floodOfRequesters(t *testing.T) {
 		juliet.login("juliet", "balcony", "")
 		essay := strings.Repeat("x", 20<<10)
 		for i := range n {
-			g.arrives(t, fmt.Sprintf(`<presence xmlns='jabber:client' type='subscribe' from='bot%d@far.test' to='%s'><status>%s</status></presence>`, i, julietJID, essay[:20<<10>>(i%3)]))
+			g.arrives(t, fmt.Sprintf(`<presence xmlns='jabber:client' type='subscribe' from='bot%d@far.test' to='%s'><status>%s</status></presence>`, i, julietJID, essay[:[]int{20 << 10, 7500, 7500}[i%3]]))
 		}
 		list, err := rosters.Roster(t.Context(), address(julietJID))
 		require.NoError(t, err)

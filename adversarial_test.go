@@ -10,6 +10,14 @@ import (
 func TestAdversarial(t *testing.T) {
 	for id, attack := range map[string]func(*testing.T){
 		"L16": adversarialL16,
+		"R05": adversarialR05,
+		"R07": adversarialR07,
+		"R08": adversarialR08,
+		"R18": adversarialR18,
+		"R15": adversarialR15,
+		"R16": adversarialR16,
+		"R17": adversarialR17,
+		"R21": adversarialR21,
 		"R09": adversarialR09,
 		"R19": adversarialR19,
 		"G07": adversarialG07,

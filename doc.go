@@ -13,7 +13,10 @@
 //   - stream/dial: finding a server (RFC 6120 §3)
 //   - stanza: messages, presence and iq, requests and replies, routing to
 //     handlers (RFC 6120 §8, RFC 6121 §4.7, §5.2)
-//   - stanza/ping: XMPP Ping (XEP-0199)
+//   - stanza/<topic>: one package for each protocol extension, from ping to mam
+//   - roster: contact lists and subscriptions (RFC 6121 §2, §3)
+//   - presence: the router of a server, the presence tracker of a client (RFC 6121
+//     §4, §8)
 //   - stream/xmpptest: a server for tests
 //
 // A client:
@@ -40,9 +43,10 @@
 // What the Client does not do: connect again when a connection is lost (RFC 6120
 // §3.3), notice that the peer is silent (§4.6), follow see-other-host.
 //
-// What the Server does not do yet: rosters and subscriptions, messages to those
-// who are offline, federation with other servers, ending sessions that are
-// silent, a hook for what one client sends another. Presence goes where it is addressed, and to the resources of
-// the sender's own account; those who were sent presence directly are told when
-// the sender goes.
+// The Server keeps rosters, presence and messages for those who are away, in
+// memory unless it is given other stores. What else clients expect are modules,
+// the packages below stanza; examples/server has all of them.
+//
+// What the Server does not do yet: federation with other servers, stream
+// management, ending sessions that are silent.
 package xmpp

@@ -12,6 +12,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
 	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
@@ -161,4 +162,12 @@ func (c *scene) messagesOf(resource string) []string {
 // full is an address of juliet.
 func full(resource string) string {
 	return jid.MustParse(julietJID).String() + "/" + resource
+}
+
+// roundOf hands what has come to a function.
+func (p *peer) roundOf(f func(el *stream.Element)) {
+	synctest.Wait()
+	for len(p.in) > 0 {
+		f(<-p.in)
+	}
 }

@@ -2,7 +2,9 @@ package xmpp_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -120,5 +122,39 @@ func TestBlockHidesDirectedPresence(t *testing.T) {
 				require.NoError(t, tybalt.Close(t.Context()))
 			}
 		}
+	})
+}
+
+// Contacts decide how much there is to be told of them: it waits for the client
+// that has just come, or they could keep it out for good.
+func TestMuchPresenceOfContactsDoesNotKeepClientOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		rosters := new(roster.MemoryStore)
+		s := memoryServer(t, func(s *xmpp.Server) { s.Rosters = rosters })
+		want := map[string]bool{}
+		status := strings.Repeat("x", 100<<10)
+		for i := range 10 {
+			name := fmt.Sprintf("mallory%d", i)
+			_, err := rosters.Put(t.Context(), address(julietJID), roster.Item{JID: address(name + "@xmpp.test"), State: roster.To})
+			require.NoError(t, err)
+			_, err = rosters.Put(t.Context(), address(name+"@xmpp.test"), roster.Item{JID: address(julietJID), State: roster.From})
+			require.NoError(t, err)
+			for _, r := range []string{"a", "b", "c"} {
+				p := join(t, s, name, r)
+				p.say(`<presence><status>` + status + `</status></presence>`)
+				synctest.Wait()
+				want[p.LocalAddr().String()] = true
+			}
+		}
+		juliet := join(t, s, "juliet", "balcony")
+		juliet.say(`<presence/>`)
+		juliet.hears("presence - juliet@xmpp.test/balcony→juliet@xmpp.test -")
+		for len(want) > 0 {
+			el := juliet.hear()
+			require.True(t, want[el.Attr("from")], "%.200s", el.Raw())
+			delete(want, el.Attr("from"))
+		}
+		juliet.quiet()
+		require.NoError(t, juliet.Err())
 	})
 }

@@ -151,6 +151,12 @@ func TestRosterSetAndRequest(t *testing.T) {
 			require.Equal(t, []string{contact + " none ask=subscribe name=N [G]"}, romeo.items())
 			romeo.say(`<presence/>`)
 			require.Equal(t, []string{"- romeo@xmpp.test/full→romeo@xmpp.test"}, romeo.saidAll())
+			if contact == "nobody@xmpp.test" {
+				// Nothing was kept for who may get that name later.
+				nobody := join(t, s, "nobody", "full")
+				nobody.say(`<presence/>`)
+				require.Equal(t, []string{"- nobody@xmpp.test/full→nobody@xmpp.test"}, nobody.saidAll())
+			}
 			romeo.say(setItem("r", `<item jid='`+contact+`' subscription='remove'/>`))
 			romeo.drop()
 		}

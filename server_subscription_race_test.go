@@ -1,15 +1,19 @@
 package xmpp_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
 )
 
@@ -93,4 +97,61 @@ func subscriptionRace(t *testing.T, round uint64) {
 	require.Equal(t, romeo.Has(roster.From), juliet.Has(roster.To), text)
 	require.Equal(t, romeo.Has(roster.PendingOut), juliet.Has(roster.PendingIn), text)
 	require.Equal(t, romeo.Has(roster.PendingIn), juliet.Has(roster.PendingOut), text)
+}
+
+// slowExists is a list of accounts that takes its time to find one, the first time
+// that it is told to: until others have gone ahead, if they can.
+type slowExists struct {
+	*xmpp.MemoryAccounts
+	armed  atomic.Bool
+	passed func() bool
+}
+
+func (s *slowExists) Exists(ctx context.Context, account jid.JID) (bool, error) {
+	if s.armed.CompareAndSwap(true, false) {
+		for i := 0; i < 20_000 && !s.passed(); i++ {
+			runtime.Gosched()
+		}
+	}
+	return s.MemoryAccounts.Exists(ctx, account)
+}
+
+// One client subscribes, another one of the same account takes that back, and the
+// first stanza is held up on its way to the contact: the second does not overtake it
+// (RFC 6120 §10.1), nor does what comes of a removal from the roster.
+func TestSubscriptionIsNotOvertaken(t *testing.T) {
+	takeBack := map[string]string{
+		"unsubscribe": `<presence type='unsubscribe' to='juliet@xmpp.test'/>`,
+		"remove":      setItem("rm", `<item jid='juliet@xmpp.test' subscription='remove'/>`),
+	}
+	for name, xml := range takeBack {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				store, slow := new(roster.MemoryStore), new(slowExists)
+				s := memoryServer(t, func(s *xmpp.Server) {
+					slow.MemoryAccounts = s.Accounts.(*xmpp.MemoryAccounts)
+					s.Accounts, s.Rosters = slow, store
+				})
+				juliet := s.AddAccount(t, "juliet", "secret of juliet")
+				first, second := resource(t, s, "romeo", "full"), resource(t, s, "romeo", "deaf")
+				romeo := first.LocalAddr().Bare()
+				state := func(account, contact jid.JID) roster.State {
+					list, err := store.Roster(t.Context(), account)
+					require.NoError(t, err)
+					item, _ := list.Item(contact)
+					return item.State
+				}
+				// The second one has gone ahead when romeo's side of it is done: what
+				// follows at juliet's takes no time.
+				slow.passed = func() bool { return state(romeo, juliet) == roster.None }
+				slow.armed.Store(true)
+				first.say(`<presence type='subscribe' to='juliet@xmpp.test'/>`)
+				require.Equal(t, "push juliet@xmpp.test none ask=subscribe", said(first.hear()))
+				second.say(xml)
+				synctest.Wait()
+				require.Equal(t, roster.None, state(romeo, juliet))
+				require.Equal(t, roster.None, state(juliet, romeo))
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package xmpp_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -119,6 +120,52 @@ func inboundStates(t *testing.T, listed bool) {
 			require.Equal(t, bitsOf(row.next), item.State, "%s arrives in %s", typ, state)
 		}
 	}
+}
+
+// RFC 6121 §A.2: what is not to be routed does not leave the server of the user,
+// also when the other side, whose books are in another order, would take it; what is
+// to be routed leaves.
+//
+//conformance:proves 6121-3.1.2-3 6121-3.2.2-2 6121-3.2.2-5 6121-3.3.2-1 6121-3.4.2-1 6121-3.4.2-4 6121-3.4.2-6
+func TestSubscriptionStatesOutbound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := new(roster.MemoryStore)
+		s := memoryServer(t, func(s *xmpp.Server) { s.Rosters = store })
+		romeo := s.AddAccount(t, "romeo", "secret of romeo")
+		listens := map[string]string{"subscribe": "None", "unsubscribe": "From", "subscribed": "None+Out", "unsubscribed": "None+Out"}
+		states := slices.Sorted(maps.Keys(outboundRows["subscribe"]))
+		contact := func(i, j int) string { return fmt.Sprintf("c%d-%d", i, j) }
+		put := func(account jid.JID, item roster.Item) {
+			_, err := store.Put(t.Context(), account, item)
+			require.NoError(t, err)
+		}
+		for i, state := range states {
+			for j, typ := range stanzaTypes {
+				account := s.AddAccount(t, contact(i, j), "secret of "+contact(i, j))
+				put(romeo, roster.Item{JID: account, State: bitsOf(state)})
+				put(account, roster.Item{JID: romeo, State: bitsOf(listens[typ])})
+			}
+		}
+		full := resource(t, s, "romeo", "full")
+		for i, state := range states {
+			for j, typ := range stanzaTypes {
+				row, name := outboundRows[typ][state], contact(i, j)
+				other := resource(t, s, name, "full")
+				full.drop()
+				full.say(`<presence type='` + typ + `' to='` + name + `@xmpp.test' id='t.1'/>`)
+				var want []string
+				if typ == "unsubscribed" && mayBeSeen(state) {
+					want = append(want, "unavailable romeo@xmpp.test/full→"+name+"@xmpp.test")
+				}
+				if row.passes {
+					want = append(want, typ+" romeo@xmpp.test→"+name+"@xmpp.test t.1")
+				}
+				heard := slices.DeleteFunc(other.saidAll(), func(s string) bool { return strings.HasPrefix(s, "push ") || strings.HasPrefix(s, "- ") })
+				require.Equal(t, want, heard, "%s in %s", typ, state)
+				require.NoError(t, other.Close(t.Context()))
+			}
+		}
+	})
 }
 
 // RFC 6121 §3.1.2, §3.3.2: where the server does not reach, the user is told, and

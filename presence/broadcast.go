@@ -93,13 +93,14 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	for _, request := range requests {
 		// Strangers decide how much this is: it waits for the client, or they could
 		// fill its queue and so keep it out.
-		if res.offer(nil, request) != nil {
+		if res.reply(ctx, request) != nil {
 			break // the reader finds out by itself
 		}
 	}
 	// Without the lock: each of them takes that of a contact.
+	p := &pace{to: res}
 	for _, contact := range contacts {
-		r.probe(ctx, res, contact)
+		r.probe(ctx, res, contact, p)
 	}
 	if fresh {
 		r.flush(ctx, res, now)

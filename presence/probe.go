@@ -46,8 +46,8 @@ func (r *Router) MaySee(ctx context.Context, bare, viewer jid.JID) (bool, error)
 }
 
 // probe gives res the presence of a contact, as if the server had sent a probe on
-// its behalf (RFC 6121 §4.2.2, §4.3.1). The caller holds no lock.
-func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
+// its behalf (RFC 6121 §4.2.2, §4.3.1), at pace p. The caller holds no lock.
+func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID, p *pace) {
 	bare := res.addr.Bare()
 	if !r.hosted(contact.DomainJID()) || r.barred(bare, contact, stanza.ProbePresence) {
 		return
@@ -69,7 +69,7 @@ func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
 	}
 	allowed := exists && item.State.Has(roster.From)
 	if allowed && !r.barred(contact, bare, stanza.AvailablePresence) {
-		r.present(ctx, a, bare, func(st stream.Appender) { res.offer(nil, st) }, "")
+		r.present(ctx, a, &locked, res, bare, p, "")
 	}
 	locked.unlock()
 	if !allowed {
@@ -79,28 +79,46 @@ func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID) {
 }
 
 // present answers a probe of somebody who may see the presence of the account
-// (RFC 6121 §4.3.2 rules 3 and 4). The caller holds the lock of the account.
-func (r *Router) present(ctx context.Context, a *account, to jid.JID, send func(stream.Appender), id string) {
+// (RFC 6121 §4.3.2 rules 3 and 4), at pace p. The caller holds the lock of the
+// account, which is given up where there is a wait.
+func (r *Router) present(ctx context.Context, a *account, locked *held, res *Resource, to jid.JID, p *pace, id string) {
+	send := func(st stream.Appender) { res.offer(nil, st) }
 	out := &addressed{to: to}
 	some := false
 	for _, other := range a.connected() {
-		if p := other.shown.Load(); p != nil && other.connected() {
-			some = true
-			out.letter = p.letter
-			send(out)
+		s := other.shown.Load()
+		if s == nil || !other.connected() {
+			continue
 		}
+		some = true
+		if !p.fits(len(s.b)) {
+			locked.unlock()
+			err := p.wait(ctx, len(s.b))
+			*locked = a.lock()
+			if err != nil {
+				return
+			}
+			// Much can have happened. What is new has been told already.
+			own := to.Bare() == a.addr
+			if other.shown.Load() != s || !other.connected() || !own && !r.rosterOf(ctx, a)[to.Bare()].State.Has(roster.From) ||
+				r.barred(a.addr, to, stanza.AvailablePresence) {
+				continue
+			}
+		}
+		out.letter = s.letter
+		send(out)
 	}
 	if some {
 		return
 	}
 	// Rule 3; §4.3.2.1 for the id. Of the last presence only the time is told.
-	p := &stanza.Presence{ID: id, From: a.addr, To: to, Type: stanza.UnavailablePresence}
+	gone := &stanza.Presence{ID: id, From: a.addr, To: to, Type: stanza.UnavailablePresence}
 	seen, err := r.LastSeenStore.LastSeen(ctx, a.addr)
 	r.report("looking when an account was last seen failed", err)
 	if err == nil && !seen.At.IsZero() {
-		p.Extra = []stanza.Payload{&delay.Delay{Stamp: seen.At, From: a.addr}}
+		gone.Extra = []stanza.Payload{&delay.Delay{Stamp: seen.At, From: a.addr}}
 	}
-	send(p)
+	send(gone)
 }
 
 // probed handles a probe that a client has sent itself, which it has no need to
@@ -132,7 +150,7 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	target := a.find(t.To)
 	switch {
 	case allowed && !t.To.IsFull():
-		r.present(ctx, a, t.From, send, id)
+		r.present(ctx, a, &locked, res, t.From, &pace{to: res}, id)
 	case target != nil && allowed && target.available():
 		// §4.3.2: that it is available, and nothing else; §4.3.2.1: with the id that
 		// its presence had.

@@ -197,7 +197,7 @@ func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
 
 // errGone is the error of sending to an address that nobody is connected at. A
 // handler may return it to whoever asked.
-var errGone = fmt.Errorf("presence: nobody is connected there: %w", stanza.RecipientUnavailable)
+var errGone = fmt.Errorf("presence: nobody is connected there: %w (%w)", stanza.RecipientUnavailable, net.ErrClosed)
 
 // offer queues a stanza for the resource. It does not wait: a client that takes
 // nothing any more must not hold up those who write to it. When its queue is

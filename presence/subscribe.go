@@ -217,7 +217,7 @@ func (r *Router) ShowTo(ctx context.Context, res stanza.Resource, contact jid.JI
 	if own, ok := res.(*Resource); ok {
 		state, err := r.Subscribed(ctx, own.account.addr, contact.Bare())
 		if err == nil && state.Has(roster.To) {
-			r.probe(ctx, own, contact.Bare())
+			r.probe(ctx, own, contact.Bare(), nil)
 		}
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stanza/vcard"
 	"stanzakit.dev/xmpp/stanza/version"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // forPeople gives a server the modules that examples/server has.
@@ -132,7 +133,9 @@ func TestPeople(t *testing.T) {
 			}
 			s.testPeople(t, connect)
 			t.Run("about", func(t *testing.T) { s.testAbout(t, connect) })
-			require.Empty(t, s.errorsSent())
+			for _, sent := range s.errorsSent() {
+				require.Equal(t, stream.NotWellFormed, sent, "the answer to TLS where STARTTLS was due")
+			}
 		})
 	}
 	t.Run("xmpp.js", func(t *testing.T) {
@@ -358,6 +361,7 @@ func (s *ourServer) testAbout(t *testing.T, connect connector) {
 	juliet.presence(ctx, t, ours, "subscribed")
 	require.NoError(t, romeo.people.Unavailable(ctx, romeo, "gone <away>"))
 	juliet.presence(ctx, t, ours, "unavailable")
+	closeInOrder(t, romeo.Conn) // XEP-0012 §3: who is connected is not gone
 
 	facts := juliet.does(ctx, t, interop.PersonCommand{Do: "about", JID: ours.Bare().String()}).Facts
 	require.Equal(t, "server/im", facts["identity"])
@@ -379,6 +383,7 @@ func (s *ourServer) testAbout(t *testing.T, connect connector) {
 	require.Equal(t, "Juliet <C> & \u2764", facts["vcard"])
 	require.Equal(t, "True", facts["photo"])
 	require.Equal(t, "a <note>", facts["private"])
+	romeo = s.messenger(ctx, t, ours)
 	card, err := vcard.Get(ctx, romeo, foreign.Bare())
 	require.NoError(t, err)
 	require.Equal(t, "Jule", card.Nickname)

@@ -49,6 +49,12 @@ func start(t testing.TB, dir, program string, args ...string) *process {
 // startWith is start with variables, "name=value", in addition to those of the environment.
 func startWith(t testing.TB, dir string, variables []string, program string, args ...string) *process {
 	t.Helper()
+	return startSplit(t, bufio.ScanLines, dir, variables, program, args...)
+}
+
+// startSplit is startWith for a program whose output is not in lines: split says what is kept as one.
+func startSplit(t testing.TB, split bufio.SplitFunc, dir string, variables []string, program string, args ...string) *process {
+	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), lifetime)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
@@ -71,6 +77,7 @@ func startWith(t testing.TB, dir string, variables []string, program string, arg
 		defer close(read)
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 1<<20)
+		lines.Split(split)
 		for lines.Scan() {
 			p.add(lines.Text())
 		}
