@@ -98,9 +98,9 @@ func (r *Router) present(ctx context.Context, a *account, locked *held, res *Res
 			if err != nil {
 				return
 			}
-			// Much can have happened. What is new has been told already.
+			// Much can have happened.
 			own := to.Bare() == a.addr
-			if other.shown.Load() != s || !other.connected() || !own && !r.rosterOf(ctx, a)[to.Bare()].State.Has(roster.From) ||
+			if s = other.shown.Load(); s == nil || !other.connected() || !own && !r.rosterOf(ctx, a)[to.Bare()].State.Has(roster.From) ||
 				r.barred(a.addr, to, stanza.AvailablePresence) {
 				continue
 			}
