@@ -130,14 +130,3 @@ func (a *MemoryAccounts) List(_ context.Context, after jid.JID, max int) ([]jid.
 	}
 	return all[from:min(from+max, len(all))], nil
 }
-
-// Forget ends what a server has to do with an account that does not exist any
-// more: its sessions, its roster and the subscriptions of its contacts, what waits
-// for it, and what modules keep. Call it when the account has been deleted from
-// Accounts.
-func (s *Server) Forget(ctx context.Context, account jid.JID) error {
-	if err := s.init(); err != nil {
-		return err
-	}
-	return s.router.Forget(ctx, account)
-}

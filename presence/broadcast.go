@@ -79,9 +79,11 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	}
 	before := res.shown.Load()
 	fresh := now.priority >= 0 && (before == nil || !before.reachable() || before.missed.Load())
-	// Without a store, what came meanwhile could not be kept.
-	now.waits.Store(fresh && !r.NoOffline)
-	res.shown.Store(now)
+	if fresh {
+		fresh = r.come(ctx, res, now)
+	} else {
+		res.shown.Store(now)
+	}
 	list := r.rosterOf(ctx, a)
 	r.broadcast(t, a, res, l, list)
 	var contacts []jid.JID

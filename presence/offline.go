@@ -213,6 +213,21 @@ func (t *turn) leave() {
 	t.held = nil
 }
 
+// come makes a resource reachable by messages, at a moment when nobody can put
+// something into the store, and reports whether there is something for it to get
+// first. The caller holds the lock of the account.
+func (r *Router) come(ctx context.Context, res *Resource, now *shown) bool {
+	a := res.account
+	a.storing.Lock()
+	defer a.storing.Unlock()
+	n, err := r.Offline.Count(ctx, a.addr)
+	waiting := err != nil || n > 0
+	// Without a store, what comes meanwhile could not be kept.
+	now.waits.Store(waiting && !r.NoOffline)
+	res.shown.Store(now)
+	return waiting
+}
+
 // flushed ends the time of flush if there is nothing more in the store, at a
 // moment when nobody can put something there.
 func (r *Router) flushed(ctx context.Context, a *account, now *shown) (bool, error) {

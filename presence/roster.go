@@ -137,6 +137,7 @@ func (r *Router) rosterGet(ctx context.Context, s stanza.Sender, res *Resource, 
 	// result of.
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	r.rosterOf(ctx, a) // so that RosterChanged can tell the client what is different
 	result, changes, err := roster.Answer(ctx, r.Rosters, a.addr, get)
 	if err != nil {
 		return storeError(err)

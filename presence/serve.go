@@ -45,7 +45,7 @@ func bounced(t *stanza.Transit, el *stream.Element, err error) stream.Appender {
 	return appenderFunc(func(dst []byte) ([]byte, error) {
 		w := stream.NewWriter(dst)
 		w.Start(stream.Name{Local: el.Name().Local})
-		// The attributes are in the order of [stanza.IQ], or it would tell whether a
+		// The attributes are in the order of [stanza.IQ], or they would tell whether a
 		// handler has answered for an account that there is.
 		if id, ok := el.AttrBytes("id"); ok {
 			w.Attr("id", string(id))

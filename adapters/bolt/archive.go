@@ -341,7 +341,8 @@ func (t *txn) setPrefs(account jid.JID, value []byte, limit int64) error {
 	return t.put(bucketPrefs, plain(account), value)
 }
 
-// Delete implements mam.Store.
+// Delete implements mam.Store. It is one transaction, however large the archive is,
+// so that a crash leaves all of it or nothing.
 func (s archives) Delete(ctx context.Context, account jid.JID) error {
 	return s.db.update(ctx, func(t *txn) error {
 		if err := t.setPrefs(account, nil, math.MaxInt64); err != nil {

@@ -338,11 +338,7 @@ func TestTokens(t *testing.T) {
 			return nil
 		}))
 	}
-	has := func(c auth.TokenClient) (secret string) {
-		t.Helper()
-		require.NoError(t, db.Tokens().Update(ctx, c, func(ct *auth.ClientTokens) error { secret = ct.New.Secret; return nil }))
-		return secret
-	}
+	has := func(c auth.TokenClient) string { t.Helper(); return tokensOf(t, db, c).New.Secret }
 	a, b, c := client(juliet, "a"), client(juliet, "b"), client(juliet, "c")
 	set(a, "1")
 	set(b, "2")

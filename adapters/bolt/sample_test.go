@@ -103,10 +103,7 @@ func requireSample(t testing.TB, db *DB) {
 		require.NoError(t, err)
 		require.Equal(t, want, k)
 	}
-	require.NoError(t, db.Tokens().Update(ctx, sampleClient, func(c *auth.ClientTokens) error {
-		require.True(t, *c == sampleToken) // as the package auth compares
-		return nil
-	}))
+	require.True(t, tokensOf(t, db, sampleClient) == sampleToken) // as package auth compares
 	r, err := db.Rosters().Roster(ctx, juliet)
 	require.NoError(t, err)
 	require.Equal(t, []roster.Item{stranger, sampleItem}, r.Items)
@@ -153,4 +150,11 @@ func requireSample(t testing.TB, db *DB) {
 	page, err = db.Archive().Query(ctx, juliet, &mam.Selection{Max: 100, Filter: mam.Filter{With: nurse}})
 	require.NoError(t, err)
 	require.Equal(t, &mam.Page{Entries: nurses, Complete: true, Count: len(nurses)}, page)
+}
+
+// tokensOf returns the tokens of a client.
+func tokensOf(t testing.TB, db *DB, client auth.TokenClient) (tokens auth.ClientTokens) {
+	t.Helper()
+	require.NoError(t, db.Tokens().Update(t.Context(), client, func(c *auth.ClientTokens) error { tokens = *c; return nil }))
+	return tokens
 }

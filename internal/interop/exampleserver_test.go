@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"os"
@@ -61,7 +62,7 @@ func TestExampleServer(t *testing.T) {
 
 	// -register: somebody without an account makes one.
 	newcomer := &foreignServer{addr: s.Addr, domain: ourDomain, roots: roots(s)}
-	o := loginOptions{account: newcomer.account("paris"), version: 0x0304, auth: &auth.ClientOptions{Password: secret}}
+	o := loginOptions{account: newcomer.account("paris"), version: tls.VersionTLS13, auth: &auth.ClientOptions{Password: secret}}
 	o.before = []stream.Feature{register.Client(&register.ClientOptions{Password: secret})}
 	conn, _, err := newcomer.login(ctx, o)
 	require.NoError(t, err)
