@@ -152,7 +152,7 @@ func TestPanicCostsOneSession(t *testing.T) {
 			t.Run(tc.where+" "+xml, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					b := &bomb{}
-					rosters := &rosterBomb{bomb: b}
+					rosters, offline := &rosterBomb{bomb: b}, &offlineBomb{bomb: b}
 					know := func(account, contact string) {
 						_, err := rosters.MemoryStore.Put(t.Context(), address(account), roster.Item{JID: address(contact), State: roster.Both})
 						require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestPanicCostsOneSession(t *testing.T) {
 					know("nurse@xmpp.test", "romeo@xmpp.test")
 					s, inner := serverOf(t, func(s *xmpp.Server) {
 						s.Modules = []stanza.Module{b}
-						s.Rosters, s.Offline, s.LastSeen = rosters, &offlineBomb{bomb: b}, &seenBomb{bomb: b}
+						s.Rosters, s.Offline, s.LastSeen = rosters, offline, &seenBomb{bomb: b}
 					})
 					s.AddAccount(t, "nurse", "secret of nurse")
 					romeo, juliet := join(t, s, "romeo", "orchard"), join(t, s, "juliet", "balcony")
@@ -171,6 +171,9 @@ func TestPanicCostsOneSession(t *testing.T) {
 					for _, p := range []*peer{romeo, juliet, watch} {
 						p.say(`<presence/>`)
 						synctest.Wait()
+					}
+					if tc.where == "Messages" { // which are not asked for unless there are some
+						require.NoError(t, offline.MemoryOffline.Add(t.Context(), address("romeo@xmpp.test"), []byte(`<message to='romeo@xmpp.test'/>`)))
 					}
 					b.arm(tc.where)
 					switch xml {

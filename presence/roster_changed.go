@@ -22,14 +22,15 @@ func (r *Router) RosterChanged(ctx context.Context, account jid.JID) error {
 	}
 	a := r.table.use(account.Bare())
 	defer r.table.done(a)
-	a.mu.Lock()
+	locked := a.lock()
+	defer locked.unlock()
 	if !a.loaded {
-		a.mu.Unlock()
+		locked.unlock()
 		return nil // it will be read when somebody needs it
 	}
 	list, err := r.Rosters.Roster(ctx, a.addr)
 	if err != nil {
-		a.mu.Unlock()
+		locked.unlock()
 		return fmt.Errorf("presence: reading a roster: %w", err)
 	}
 	before := a.roster
@@ -58,7 +59,7 @@ func (r *Router) RosterChanged(ctx context.Context, account jid.JID) error {
 			r.push(a, &roster.Change{Version: list.Version, Item: roster.Item{JID: contact}, Removed: true})
 		}
 	}
-	a.mu.Unlock()
+	locked.unlock()
 	for _, contact := range shown {
 		r.Show(ctx, a.addr, contact)
 	}

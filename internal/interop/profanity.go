@@ -110,41 +110,50 @@ func StartProfanity(t testing.TB, o ProfanityOptions) *Profanity {
 	return p
 }
 
-// scanTerminal is a bufio.SplitFunc: the text between control characters and control sequences (ECMA-48 §5.4).
+// scanTerminal is a bufio.SplitFunc: the text between control characters and control sequences (ECMA-48 §5.4). Where what is there may be the
+// beginning of more, it asks for that.
 func scanTerminal(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	i := bytes.IndexFunc(data, func(r rune) bool { return r < ' ' })
-	switch {
-	case i > 0:
-		return i, data[:i], nil
-	case i < 0 && len(data) > 0 && !atEOF:
-		// What follows may belong to it, but nothing may follow for long: a character can be cut, text need not be complete.
-		return 0, nil, nil
-	case i < 0:
-		return len(data), data, nil
-	case data[0] != '\x1b':
-		return 1, nil, nil
-	case len(data) == 1 && !atEOF:
-		return 0, nil, nil
-	case len(data) > 1 && data[1] == '[': // a control sequence: parameters, and a final byte
-		for j := 2; j < len(data); j++ {
-			if data[j] >= '@' && data[j] <= '~' {
-				return j + 1, nil, nil
+	for n := 0; n < len(data); {
+		rest := data[n:]
+		if rest[0] >= ' ' {
+			end := bytes.IndexFunc(rest, func(r rune) bool { return r < ' ' })
+			switch {
+			case end > 0:
+				return n + end, rest[:end], nil
+			case atEOF:
+				return len(data), rest, nil
 			}
+			return n, nil, nil
 		}
-		if !atEOF {
-			return 0, nil, nil
+		skip := control(rest)
+		if skip == 0 { // incomplete
+			return n, nil, nil
 		}
-		return len(data), nil, nil
-	default: // two characters, or three of those that choose a set of characters
-		n := 2
-		if len(data) > 1 && data[1] >= ' ' && data[1] <= '/' {
-			n = 3
-		}
-		if len(data) < n && !atEOF {
-			return 0, nil, nil
-		}
-		return min(n, len(data)), nil, nil
+		n += skip
 	}
+	return len(data), nil, nil
+}
+
+// control returns the length of the control character or sequence that data begins with; zero if more of it has to come.
+func control(data []byte) int {
+	switch {
+	case data[0] != '\x1b':
+		return 1
+	case len(data) == 1:
+		return 0
+	case data[1] == '[': // parameters, and a final byte
+		end := bytes.IndexFunc(data[2:], func(r rune) bool { return r >= '@' && r <= '~' })
+		if end < 0 {
+			return 0
+		}
+		return 2 + end + 1
+	case data[1] >= ' ' && data[1] <= '/': // one that chooses a set of characters
+		if len(data) == 2 {
+			return 0
+		}
+		return 3
+	}
+	return 2
 }
 
 // Type types a line.
