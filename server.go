@@ -79,7 +79,10 @@ type Server struct {
 	Conflict func(ctx context.Context, asked jid.JID) ConflictPolicy
 
 	// Limits bounds what one client can make the server hold; nil means the
-	// defaults of stream.Limits.
+	// defaults of stream.Limits. But where ElementBytes is zero it is 240 KiB: a
+	// stanza grows on its way, by addresses and what modules add, and is still to
+	// be one that clients with the default of 256 KiB accept. Otherwise whoever
+	// sends them the largest there is would end their sessions.
 	Limits *stream.Limits
 
 	// NegotiationTimeout is the absolute bound from connection to bound

@@ -81,7 +81,7 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 	opts := &stream.AcceptOptions{
 		Domains:  s.Domains,
 		Features: s.features,
-		Limits:   s.Limits,
+		Limits:   s.limits(),
 		Admit:    c.throttle(),
 		Timeout:  remaining(deadline),
 		Trace:    c.trace(),
@@ -100,6 +100,18 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 		opts.Timeout = remaining(deadline)
 	}
 	return stream.Accept(ctx, conn, opts)
+}
+
+// limits returns the limits of streams.
+func (s *Server) limits() *stream.Limits {
+	var l stream.Limits
+	if s.Limits != nil {
+		l = *s.Limits
+	}
+	if l.ElementBytes == 0 {
+		l.ElementBytes = 240 << 10
+	}
+	return &l
 }
 
 // trace returns the hooks of the program's own, and ends the context of the

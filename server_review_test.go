@@ -61,6 +61,7 @@ func TestLargestPresence(t *testing.T) {
 		s := memoryServer(t, func(s *xmpp.Server) {
 			allowPlain(s)
 			s.Rosters = rosters
+			s.Limits = &stream.Limits{ElementBytes: 256 << 10}
 		})
 		juliet, romeo := dialWire(t, s), dialWire(t, s)
 		juliet.login("juliet", "balcony", "")
@@ -185,5 +186,34 @@ func TestForgetLeavesNothing(t *testing.T) {
 		again.hears("presence - juliet@xmpp.test/balcony→juliet@xmpp.test -")
 		again.quiet()
 		romeo.quiet()
+	})
+}
+
+// The largest stanza that a client may send does not end the session of whoever gets
+// it, though it has grown on its way.
+func TestLargestStanzaDoesNotEndSessions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := memoryServer(t, nil)
+		juliet := join(t, s, "juliet", "balcony")
+		romeo := join(t, s, "romeo", strings.Repeat("'", 1023))
+		largest := func(start, end string) string {
+			return start + strings.Repeat("x", 240<<10-len(start)-len(end)) + end
+		}
+		romeo.say(largest(`<message to='juliet@xmpp.test' type='chat' id='stored'><body>`, `</body></message>`))
+		romeo.say(largest(`<message to='juliet@xmpp.test/balcony' type='chat' id='direct'><body>`, `</body></message>`))
+		romeo.say(largest(`<presence to='juliet@xmpp.test/balcony' id='presence'><status>`, `</status></presence>`))
+		juliet.said("direct")
+		juliet.said("presence")
+		juliet.say(`<presence/>`)
+		juliet.said("stored")
+		require.NoError(t, juliet.Err())
+		romeo.quiet()
+		romeo.say(largest(`<message to='juliet@xmpp.test'><body>x`, `</body></message>`) + " ")
+		romeo.say(largest(`<message to='juliet@xmpp.test'><body>`, `</body></message >`))
+		juliet.hear()
+		romeo.say(largest(`<message to='juliet@xmpp.test'><body>`, `x</body></message>`)[:1] + largest(`message to='juliet@xmpp.test'><body>x`, `</body></message>`))
+		var e *stream.Error
+		require.ErrorAs(t, romeo.ended(), &e)
+		require.Equal(t, stream.PolicyViolation, e.Condition)
 	})
 }

@@ -21,13 +21,13 @@ type MemoryOffline struct {
 
 	mu    sync.Mutex
 	boxes map[jid.JID]*box
+	seq   uint64 // of all accounts, so that an empty box need not be kept for its number
 }
 
 // box is what waits for one account.
 type box struct {
 	messages []OfflineMessage
 	bytes    int
-	seq      uint64
 }
 
 // Add implements [OfflineStore].
@@ -48,9 +48,9 @@ func (m *MemoryOffline) Add(_ context.Context, account jid.JID, message []byte) 
 	if len(b.messages) >= orDefault(m.Quota, 100) || b.bytes+len(message) > orDefault(m.QuotaBytes, 1<<20) {
 		return fmt.Errorf("%w: %d are waiting", ErrQuota, len(b.messages))
 	}
-	b.seq++
+	m.seq++
 	b.bytes += len(message)
-	b.messages = append(b.messages, OfflineMessage{b.seq, slices.Clone(message)})
+	b.messages = append(b.messages, OfflineMessage{m.seq, slices.Clone(message)})
 	return nil
 }
 
@@ -79,7 +79,6 @@ func (m *MemoryOffline) Remove(_ context.Context, account jid.JID, upTo uint64) 
 		n++
 	}
 	if b.messages = slices.Delete(b.messages, 0, n); len(b.messages) == 0 {
-		// Who flushes is the only one that knows a number of it, and has used it.
 		delete(m.boxes, account)
 	}
 	return nil

@@ -104,6 +104,7 @@ func TestProfanity(t *testing.T) {
 	logs("RECV", "<unblock ", r.String())
 
 	// XEP-0199, XEP-0030, XEP-0115, XEP-0012.
+	types("/win console")
 	types("/ping")
 	shows("Ping response from server")
 	types("/disco info " + ourDomain)
