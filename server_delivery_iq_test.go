@@ -20,7 +20,7 @@ var iqTypes = map[string]string{
 // resource only if it shares its presence with the sender, replies get there in any
 // case, and what is for the account never gets to a resource.
 //
-//conformance:proves 6121-8.5.1-1 6121-8.5.2.1.3-1 6121-8.5.2.1.3-2 6121-8.5.2.1.3-4 6121-8.5.2.2.3-1 6121-8.5.2.2.3-3 6121-8.5.3.1-1 6121-8.5.3.1-2 6121-8.5.3.1-3
+//conformance:proves 6120-10.5.3.1-3 6120-10.5.3.2-5 6121-8.5.1-1 6121-8.5.2.1.3-1 6121-8.5.2.1.3-2 6121-8.5.2.1.3-4 6121-8.5.2.2.3-1 6121-8.5.2.2.3-3 6121-8.5.3.1-1 6121-8.5.3.1-2 6121-8.5.3.1-3
 //conformance:proves 6121-8.5.3.2.3-1 6120-8.3.3.7-2 6120-8.3.3.7-3 6120-8.3.3.13-2 6120-8.3.3.13-3 6120-8.3.3.19-2
 func TestIQDeliveryRFC6121Section8_5(t *testing.T) {
 	situations := []string{"missing"}
@@ -105,7 +105,7 @@ func TestIQSharingEndsRFC6121Section8_5_3_1(t *testing.T) {
 // RFC 6120 §10.3.3, §10.5: requests for the own account and for the server itself
 // are answered by it: what it understands and what it does not.
 //
-//conformance:proves 6120-10.3-1 6120-10.3.3-1 6120-10.3.3-3 6120-10.3.3-4 6121-8.5.2.1.3-3 6121-8.5.2.2.3-2
+//conformance:proves 6120-8.1.1.1-4 6120-10.3-1 6120-10.3.3-1 6120-10.3.3-3 6120-10.3.3-4 6121-8.5.2.1.3-3 6121-8.5.2.2.3-2
 func TestIQForTheServerRFC6120Section10(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := stage(t, "mix", "own")

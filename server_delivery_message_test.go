@@ -95,6 +95,7 @@ var messageTypes = []struct {
 // the sender can have: what each resource hears, what the sender hears, that nobody
 // else hears anything, that 'to' stays what it was, and what comes later.
 //
+//conformance:proves 6120-8.1.2.1-5 6120-10.5-3 6120-10.5.3.1-1 6120-10.5.3.2-1 6120-10.5.3.2-2 6121-8.1-1
 //conformance:proves 6121-8.5-1 6121-8.5.1-2 6121-8.5.2-1 6121-8.5.3-1 6121-8.5.4-1 6121-8.5.4-2 6121-5.2.2-4 6121-5.2.2-5 6121-5.2.2-6 6121-5.2.2-7 6121-5.2.2-9
 //conformance:proves 6121-8.5.2.1.1-1 6121-8.5.2.1.1-3 6121-8.5.2.1.1-4 6121-8.5.2.1.1-5 6121-8.5.2.1.1-7 6121-8.5.2.1.1-8 6121-8.5.2.1.1-9 6121-8.5.2.1.1-10 6121-8.5.2.1.1-11
 //conformance:proves 6121-8.5.2.1.1-12 6121-8.5.2.1.1-13 6121-8.5.2.1.1-14 6121-8.5.2.1.1-15 6121-8.5.2.1.1-16 6121-8.5.2.1.1-17
@@ -176,7 +177,7 @@ func TestMessageDeliveryWithoutStoreRFC6121Section8_5(t *testing.T) {
 
 // RFC 6120 §10.3.1: without 'to' a message is for the own account, and says so.
 //
-//conformance:proves 6120-10.3-1
+//conformance:proves 6120-10.3-1 6120-10.3.1-1
 func TestMessageWithoutToRFC6120Section10_3_1(t *testing.T) {
 	for situation, rows := range messageTable {
 		if situation == "missing" {

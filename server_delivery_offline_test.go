@@ -17,6 +17,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
@@ -256,5 +257,38 @@ func TestNoOfflineHasNoGap(t *testing.T) {
 		romeo.quiet()
 		close(release)
 		require.Equal(t, []int{0}, juliet.messageIDs())
+	})
+}
+
+// Who waits for another resource of the account to take its messages is gone for
+// everybody as soon as the server finds that the connection is.
+func TestOfflineMessagesDoNotHoldUpAFarewell(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		store := &watchedStore{before: func(call int) error {
+			if call == 1 {
+				close(entered)
+				<-release
+			}
+			return nil
+		}}
+		s := memoryServer(t, func(s *xmpp.Server) { s.Offline = store })
+		romeo := fill(t, s, 3, 10)
+		a, b := join(t, s, "juliet", "a"), join(t, s, "juliet", "b")
+		a.say(`<presence/>`)
+		<-entered
+		b.say(`<presence/>`)
+		require.Empty(t, b.messageIDs())
+		b.Abort(errOver)
+		romeo.say(`<message to='` + full("b") + `' type='headline' id='7'/>`) // which cannot be written
+		<-time.After(time.Minute)
+		var heard []string
+		a.roundOf(func(el *stream.Element) { heard = append(heard, look(el)) })
+		require.Contains(t, heard, "presence unavailable "+full("b")+"→"+julietJID+" -")
+		close(release)
+		require.Equal(t, upTo(0, 3), a.messageIDs())
+		c := join(t, s, "juliet", "b")
+		c.say(`<presence/>`)
+		require.Empty(t, c.messageIDs())
 	})
 }

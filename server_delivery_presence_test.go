@@ -35,7 +35,7 @@ func eachScene(t *testing.T, f func(t *testing.T, situation, relation string)) {
 // says something of its sender: to the account it is for all available resources,
 // whatever their priority, and for nobody later.
 //
-//conformance:proves 6121-8.5.1-3 6121-8.5.2.1.2-1 6121-8.5.2.1.2-4 6121-8.5.2.2.2-1 6121-8.5.3.1-5 6121-8.5.3.2.2-1 6121-4.6.3-2 6121-4.6.3-4
+//conformance:proves 6120-10.5.3.1-2 6120-10.5.3.2-3 6120-10.5.3.2-4 6121-8.5.1-3 6121-8.5.2.1.2-1 6121-8.5.2.1.2-4 6121-8.5.2.2.2-1 6121-8.5.3.1-5 6121-8.5.3.2.2-1 6121-4.6.3-2 6121-4.6.3-4
 func TestPresenceDeliveryRFC6121Section8_5(t *testing.T) {
 	eachScene(t, func(t *testing.T, situation, relation string) {
 		c := stage(t, situation, relation)

@@ -164,7 +164,7 @@ func TestPresenceEndsWithTheSessionRFC6121Section4_5_2(t *testing.T) {
 // A contact's resource that comes after juliet is shown her, and those that are
 // there are not shown her again.
 //
-//conformance:proves 6121-4.2.2-3 6121-4.3.1-1 6121-4.3.2.1-1
+//conformance:proves 6120-8.4-10 6121-4.2.2-3 6121-4.3.1-1 6121-4.3.2.1-1
 func TestProbeWhenAResourceComes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := crowd(t)

@@ -11,6 +11,8 @@ import (
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/blocking"
 	"stanzakit.dev/xmpp/stanza/disco"
+	"stanzakit.dev/xmpp/stanza/mam"
+	"stanzakit.dev/xmpp/stanza/vcard"
 )
 
 // What a stranger is told about an account does not tell whether there is one, byte
@@ -19,7 +21,7 @@ import (
 func TestStrangerLearnsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := memoryServer(t, func(s *xmpp.Server) {
-			s.Modules = []stanza.Module{&disco.Module{}, &blocking.Module{}}
+			s.Modules = []stanza.Module{&disco.Responder{}, &blocking.Module{}, &mam.Module{}, &vcard.Module{}}
 		})
 		available := join(t, s, "there", "x")
 		available.say(`<presence/>`)
@@ -41,6 +43,8 @@ func TestStrangerLearnsNothing(t *testing.T) {
 			`<iq type='get' to='WHO' id='1'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>`,
 			`<iq type='get' to='WHO' id='1'><query xmlns='jabber:iq:last'/></iq>`,
 			`<iq type='get' to='WHO' id='1' xml:lang='de'><blocklist xmlns='urn:xmpp:blocking'/></iq>`,
+			`<iq type='set' to='WHO' id='1'><vCard xmlns='vcard-temp'/></iq>`,
+			`<iq type='set' to='WHO' id='1'><block xmlns='urn:xmpp:blocking'><item jid='x.test'/></block></iq>`,
 			`<iq type='get' to='WHO/x' id='1'><query xmlns='urn:x'/></iq>`,
 			`<iq type='get' to='WHO/x' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`,
 			`<iq type='result' to='WHO' id='1'/>`,

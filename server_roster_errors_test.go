@@ -124,7 +124,7 @@ func TestRosterOfOthers(t *testing.T) {
 		// Those who may see each other's presence are no exception.
 		befriend(romeo, juliet)
 		before := juliet.items()
-		for _, to := range []string{"juliet@xmpp.test", "paris@xmpp.test"} {
+		for _, to := range []string{"juliet@xmpp.test", "paris@xmpp.test", "nobody@xmpp.test"} {
 			for _, item := range []string{`<item jid='romeo@xmpp.test' name='R'/>`, `<item jid='nurse@far.test' subscription='remove'/>`, `<item jid='x@far.test'/>`, ``, `<item/>`} {
 				romeo.say(`<iq type='set' id='s' to='` + to + `'><query xmlns='jabber:iq:roster'>` + item + `</query></iq>`)
 				require.Equal(t, "auth forbidden", romeo.refused("s"), "%s %s", to, item)
@@ -132,8 +132,8 @@ func TestRosterOfOthers(t *testing.T) {
 			romeo.say(`<iq type='get' id='g' to='` + to + `'><query xmlns='jabber:iq:roster'/></iq>`)
 			require.Equal(t, "cancel service-unavailable", romeo.refused("g"), to)
 		}
-		romeo.say(`<iq type='get' id='g' to='nobody@xmpp.test'><query xmlns='jabber:iq:roster'/></iq>`)
-		require.Equal(t, "cancel service-unavailable", romeo.refused("g"))
+		romeo.say(`<iq type='set' id='s' to='juliet@far.test'><query xmlns='jabber:iq:roster'><item jid='x@far.test'/></query></iq>`)
+		require.Equal(t, "cancel remote-server-not-found", romeo.refused("s"))
 		// The server itself has no roster.
 		for _, typ := range []string{"get", "set"} {
 			romeo.say(`<iq type='` + typ + `' id='d' to='xmpp.test'><query xmlns='jabber:iq:roster'/></iq>`)

@@ -25,7 +25,7 @@ import (
 //
 //conformance:proves 6121-2.6.3-7
 func TestSubscriptionRace(t *testing.T) {
-	for round := range scaled(20, 500) {
+	for round := range scaled(8, 500) {
 		bubble(t, func(t *testing.T) { subscriptionRace(t, uint64(round)) })
 	}
 }

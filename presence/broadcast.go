@@ -194,7 +194,10 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	list := a.roster
 	if was != nil {
 		list = r.rosterOf(ctx, a)
-		r.broadcast(t, a, res, *l, list)
+		// Unless a later session has the address by now and shows itself with it.
+		if next := a.find(res.addr); next == nil || next == res || next.shown.Load() == nil {
+			r.broadcast(t, a, res, *l, list)
+		}
 	}
 	directed := res.directed
 	res.directed = nil

@@ -26,12 +26,17 @@ import (
 type Connection struct {
 	router *Router
 
-	// ctx is the one of negotiation and of handlers. It ends with the
-	// connection, so that a handler does not outlive its client by much.
+	// ctx is the one of handlers. It ends with the connection, so that a handler
+	// does not outlive its client by much.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// negotiation is the context until there is a session. It is apart from ctx
+	// because those who negotiate leave in it what an idle session need not keep.
+	negotiation context.Context
+	stop        context.CancelCauseFunc
+
 	reason   *stream.Error // why the connection is to end, or nil
 	session  *stream.Session
 	resource *Resource // claimed during binding
@@ -46,18 +51,41 @@ type connKey struct{}
 // Leave when all is over. ctx is the parent of the contexts that handlers get.
 func (r *Router) Connect(ctx context.Context) *Connection {
 	c := &Connection{router: r}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithValue(ctx, connKey{}, c))
+	ctx = context.WithValue(ctx, connKey{}, c)
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.negotiation, c.stop = context.WithCancelCause(ctx)
 	return c
 }
 
 // Context returns the context to negotiate with: [Router.Bind] finds the
 // connection in it. It ends when Cancel or Leave is called.
-func (c *Connection) Context() context.Context { return c.ctx }
+func (c *Connection) Context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.negotiation != nil {
+		return c.negotiation
+	}
+	return c.ctx
+}
 
 // Cancel ends the context of the connection for a reason, and nothing else. A program
 // that negotiates itself calls it when the stream is over, from the hook Closed of its
 // [stream.Trace]: a handler that waits does not learn of that otherwise.
-func (c *Connection) Cancel(cause error) { c.cancel(cause) }
+func (c *Connection) Cancel(cause error) {
+	c.cancel(cause)
+	c.settled(cause)
+}
+
+// settled ends the context of the negotiation.
+func (c *Connection) settled(cause error) {
+	c.mu.Lock()
+	stop := c.stop
+	c.negotiation, c.stop = nil, nil
+	c.mu.Unlock()
+	if stop != nil {
+		stop(cause)
+	}
+}
 
 // Resource returns the resource that the client has bound, or nil.
 func (c *Connection) Resource() *Resource {
@@ -83,6 +111,7 @@ func (c *Connection) begin(session *stream.Session) error {
 		session.CloseError(c.ctx, reason)
 		return reason
 	}
+	c.settled(nil)
 	return c.up(session)
 }
 
@@ -125,7 +154,7 @@ var errNotBound = errors.New("presence: a session without a resource of the rout
 // and waits for what is still going on for the connection. It is idempotent.
 func (c *Connection) Leave() {
 	c.release()
-	c.cancel(net.ErrClosed)
+	c.Cancel(net.ErrClosed)
 	c.evicting.Wait()
 }
 
@@ -181,7 +210,7 @@ func (c *Connection) End(ctx context.Context, reason *stream.Error) bool {
 	case bound:
 		return true
 	}
-	c.cancel(reason)
+	c.Cancel(reason)
 	return false
 }
 
@@ -194,7 +223,7 @@ func (c *Connection) Abort(cause error) {
 	}
 	session := c.session
 	c.mu.Unlock()
-	c.cancel(cause)
+	c.Cancel(cause)
 	if session != nil {
 		session.Abort(cause)
 	}
@@ -305,7 +334,7 @@ func (r *Router) ServeConn(ctx context.Context, nc net.Conn, opts *stream.Accept
 	}
 	c := r.Connect(ctx)
 	defer c.Leave()
-	session, err := stream.Accept(c.ctx, nc, opts)
+	session, err := stream.Accept(c.Context(), nc, opts)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ var ErrQuota = errors.New("presence: too many offline messages")
 
 // keep stores a message until the account is reachable (RFC 6121 §8.5.2.2.1,
 // XEP-0160).
-func (r *Router) keep(ctx context.Context, res *Resource, a *account, q Question, t *stanza.Transit, out *rewritten) error {
+func (r *Router) keep(ctx context.Context, res *Resource, q Question, t *stanza.Transit, out *rewritten) error {
 	switch may := storable(t.Element); {
 	case may == never:
 		return nil
@@ -64,7 +64,7 @@ func (r *Router) keep(ctx context.Context, res *Resource, a *account, q Question
 		return q.refuse(stanza.ServiceUnavailable).err()
 	}
 	bare := t.To.Bare()
-	a = r.table.use(bare)
+	a := r.table.use(bare)
 	defer r.table.done(a)
 	// Modules are asked without the lock: they may send something themselves.
 	t.Stored = true

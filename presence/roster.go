@@ -91,13 +91,14 @@ func (r *Router) push(a *account, c *roster.Change) {
 	}
 }
 
+var rosterName = stream.Name{Space: roster.NS, Local: "query"}
+
 // registerRoster adds the routes for rosters.
 func (r *Router) registerRoster(m *stanza.Mux) error {
-	name := stream.Name{Space: roster.NS, Local: "query"}
 	for typ, handle := range map[stanza.IQType]func(context.Context, stanza.Sender, *Resource, *stanza.IQ) error{
 		stanza.GetIQ: r.rosterGet, stanza.SetIQ: r.rosterSet,
 	} {
-		err := m.Handle(stanza.IQKind, string(typ), name, stanza.HandlerFunc(
+		err := m.Handle(stanza.IQKind, string(typ), rosterName, stanza.HandlerFunc(
 			func(ctx context.Context, s stanza.Sender, st stanza.Stanza) error {
 				iq, ok := st.(*stanza.IQ)
 				// Not who has the address by now.
@@ -119,10 +120,25 @@ func (r *Router) registerRoster(m *stanza.Mux) error {
 			return err
 		}
 	}
-	// §2.1.5, §2.3.3: nobody else may change a roster. To a stranger's roster get the
-	// answer is service-unavailable like to anything that there is no route for.
-	return r.public.Handle(stanza.IQKind, string(stanza.SetIQ), name, stanza.HandlerFunc(
-		func(context.Context, stanza.Sender, stanza.Stanza) error { return stanza.Forbidden }))
+	r.hooks.before = append(r.hooks.before, foreignRosters{r})
+	return nil
+}
+
+// foreignRosters refuses roster sets for the roster of somebody else (RFC 6121
+// §2.1.5, §2.3.3), whether there is such an account or not: the answer must not tell.
+// A stranger's roster get is answered like all that there is no route for.
+type foreignRosters struct{ router *Router }
+
+// BeforeRoute implements [stanza.BeforeRouter].
+func (f foreignRosters) BeforeRoute(_ context.Context, t *stanza.Transit) stanza.Verdict {
+	if t.Kind != stanza.IQKind || t.Type != string(stanza.SetIQ) || t.To.IsFull() || t.To.Local() == "" ||
+		t.To == t.From.Bare() || !f.router.hosted(t.To.DomainJID()) {
+		return stanza.Pass()
+	}
+	if _, ok := t.Element.Child(rosterName); ok {
+		return stanza.Bounce(stanza.Forbidden)
+	}
+	return stanza.Pass()
 }
 
 // rosterGet answers a roster get; from then on the resource is interested (RFC

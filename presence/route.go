@@ -435,7 +435,7 @@ func (r *Resource) lang(el *stream.Element) string {
 // them.
 func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Question, ans Answer, t *stanza.Transit, out *rewritten) error {
 	if ans.Action == Keep {
-		return r.keep(ctx, res, a, q, t, out)
+		return r.keep(ctx, res, q, t, out)
 	}
 	to := r.recipients(res, a, ans.Action, t)
 	if t.Kind == stanza.MessageKind {
@@ -486,7 +486,7 @@ func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Quest
 	}
 	ans = Decide(q)
 	if ans.Action == Keep {
-		return r.keep(ctx, res, a, q, t, out)
+		return r.keep(ctx, res, q, t, out)
 	}
 	return ans.err()
 }

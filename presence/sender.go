@@ -91,6 +91,9 @@ func (r *Router) sendFrom(ctx context.Context, st stanza.Stanza, h stanza.Head) 
 	case ans.Action == Refuse:
 		t.Refused = ans.Condition
 		return ans.Condition
+	case t.Kind == stanza.IQKind && !isReplyOrError(el):
+		// Nobody would answer it: clients are asked with Do.
+		return fmt.Errorf("sending a request to %s: %w", h.To, stanza.ServiceUnavailable)
 	case t.Kind == stanza.MessageKind && ans.Action != Drop && ans.Action != Serve:
 		return r.deliver(ctx, desk, a, q, ans, t, out)
 	case t.Kind == stanza.PresenceKind && ans.Action == DeliverAvailable:

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -119,4 +120,40 @@ func TestForgetWhileBinding(t *testing.T) {
 	require.NotNil(t, reason)
 	require.Equal(t, stream.NotAuthorized, reason.Condition)
 	require.False(t, c.Resource().connected())
+}
+
+// While one session that was replaced is being cleaned up, its address can belong to
+// a third one already, which is available: nobody is told then that it is not.
+func TestEvictionDoesNotHideSuccessor(t *testing.T) {
+	r := testRouter(t)
+	bind := func(s string) *Resource {
+		c := r.Connect(t.Context())
+		t.Cleanup(c.Leave)
+		_, err := r.Bind(c.Context(), nil, jid.MustParse(s))
+		require.NoError(t, err)
+		return c.Resource()
+	}
+	show := func(res *Resource) {
+		el, err := stream.ParseElement([]byte(`<presence xmlns='jabber:client'/>`), nil)
+		require.NoError(t, err)
+		r.appear(t.Context(), res, &stanza.Transit{Kind: stanza.PresenceKind, From: res.addr, Element: el, Sender: res})
+	}
+	watch := bind("juliet@xmpp.test/watch")
+	show(watch)
+	first := bind("juliet@xmpp.test/balcony")
+	show(first)
+	second := r.Connect(t.Context())
+	t.Cleanup(second.Leave)
+	res, holder, err := r.table.claim(first.addr, second, true, 64)
+	require.NoError(t, err)
+	require.Same(t, first, holder)
+	second.resource = res // Bind has come this far
+	third := bind("juliet@xmpp.test/balcony")
+	show(third)
+	r.evict(t.Context(), first) // and goes on
+	heard := watch.early.Load().stanzas
+	require.Equal(t, "<presence to='juliet@xmpp.test' from='juliet@xmpp.test/balcony'/>", string(heard[len(heard)-1]))
+	third.conn.Leave()
+	heard = watch.early.Load().stanzas
+	require.Contains(t, string(heard[len(heard)-1]), "type='unavailable'")
 }

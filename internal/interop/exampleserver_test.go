@@ -16,7 +16,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/ping"
-	"stanzakit.dev/xmpp/stanza/register"
+	ibr "stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
 )
@@ -63,7 +63,7 @@ func TestExampleServer(t *testing.T) {
 	// -register: somebody without an account makes one.
 	newcomer := &foreignServer{addr: s.Addr, domain: ourDomain, roots: roots(s)}
 	o := loginOptions{account: newcomer.account("paris"), version: tls.VersionTLS13, auth: &auth.ClientOptions{Password: secret}}
-	o.before = []stream.Feature{register.Client(&register.ClientOptions{Password: secret})}
+	o.before = []stream.Feature{ibr.Client(&ibr.ClientOptions{Password: secret})}
 	conn, _, err := newcomer.login(ctx, o)
 	require.NoError(t, err)
 	closeInOrder(t, conn)

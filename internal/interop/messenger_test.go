@@ -78,8 +78,12 @@ func startMessenger(ctx context.Context, t *testing.T, client *xmpp.Client, cach
 
 	client.Features = append(client.Features, m.contacts.StreamFeatures()...)
 	client.Features = append(client.Features, m.caps.Feature())
-	// The server may ask something while the connection is being closed.
-	client.Conn = &stanza.Options{Report: func(_ context.Context, _ stanza.Stanza, err error) { t.Logf("handler: %v", err) }}
+	client.Conn = &stanza.Options{
+		// In order, whoever it is from: or else presence of a new contact may overtake the roster push, and is then that of a stranger.
+		Parallel: 1,
+		// The server may ask something while the connection is being closed.
+		Report: func(_ context.Context, _ stanza.Stanza, err error) { t.Logf("handler: %v", err) },
+	}
 	m.Conn, err = client.Connect(ctx)
 	require.NoError(t, err)
 	served := make(chan error, 1)

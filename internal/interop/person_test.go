@@ -26,7 +26,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/mam"
 	"stanzakit.dev/xmpp/stanza/ping"
 	"stanzakit.dev/xmpp/stanza/private"
-	"stanzakit.dev/xmpp/stanza/register"
+	ibr "stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stanza/vcard"
 	"stanzakit.dev/xmpp/stanza/version"
 	"stanzakit.dev/xmpp/stream"
@@ -41,7 +41,7 @@ func forPeople(s *xmpp.Server) {
 		new(blocking.Module), new(mam.Module), new(carbons.Module), new(csi.Module), new(vcard.Module), new(private.Module), new(last.Server),
 		ping.Responder(), version.Responder(version.Version{Name: "StanzaKit", Number: "test"}), entitytime.Responder(nil),
 		&caps.Announcer{Node: "https://stanzakit.dev/xmpp", Entity: ofServer}, &disco.Responder{Self: ofServer, Account: ofAccount},
-		&register.Module{Accounts: accounts}, &admin.Module{Accounts: accounts, Admins: []jid.JID{ours.Bare()}},
+		&ibr.Module{Accounts: accounts}, &admin.Module{Accounts: accounts, Admins: []jid.JID{ours.Bare()}},
 	}
 	ofServer.Modules, ofAccount.Modules = s.Modules, s.Modules[:6]
 }
@@ -366,7 +366,7 @@ func (s *ourServer) testAbout(t *testing.T, connect connector) {
 	facts := juliet.does(ctx, t, interop.PersonCommand{Do: "about", JID: ours.Bare().String()}).Facts
 	require.Equal(t, "server/im", facts["identity"])
 	features := strings.Fields(facts["features"])
-	for _, ns := range []string{disco.NSInfo, disco.NSItems, ping.NS, version.NS, entitytime.NS, blocking.NS, carbons.NS, vcard.NS, register.NS} {
+	for _, ns := range []string{disco.NSInfo, disco.NSItems, ping.NS, version.NS, entitytime.NS, blocking.NS, carbons.NS, vcard.NS, ibr.NS} {
 		require.Contains(t, features, ns)
 	}
 	require.Contains(t, facts["account"], "account/registered")
