@@ -77,8 +77,9 @@ type Client struct {
 	// Lang is the default language of what the client sends; empty means "en".
 	Lang string
 
-	// Limits bounds what the server can make this side hold; nil means the
-	// defaults of stream.Limits.
+	// Limits bounds what the server can make this side hold. Nil means 2 MiB and
+	// 65,536 elements for one stanza, so that a long contact list fits, and the
+	// defaults of stream.Limits for everything else.
 	Limits *stream.Limits
 
 	// Timeout bounds the negotiation, from the first byte to the bound
@@ -256,6 +257,9 @@ func (c *Client) options(t *xtls.ClientOptions) *stream.InitiateOptions {
 		Limits:  c.Limits,
 		Timeout: c.Timeout,
 		Trace:   c.Trace,
+	}
+	if o.Limits == nil {
+		o.Limits = &stream.Limits{ElementBytes: 2 << 20, Elements: 65_536}
 	}
 	switch {
 	case c.InsecureWithoutTLS:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -103,8 +102,8 @@ type Server struct {
 	// Trace returns hooks for a new connection, or nil. It may be nil itself.
 	Trace func(net.Conn) *stream.Trace
 
-	// Logger gets one record for each session and each handler that failed, and
-	// one a second at most for connections that are turned away. Nil means
+	// Logger gets one record for each session, handler and store that failed, 20 a
+	// second at most, and one a second for connections that are turned away. Nil means
 	// slog.Default. Neither addresses of the network nor secrets are logged.
 	Logger *slog.Logger
 
@@ -376,37 +375,6 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	}
 	defer s.leave(c)
 	return c.serve(ctx)
-}
-
-func (s *Server) logger() *slog.Logger {
-	if s.Logger != nil {
-		return s.Logger
-	}
-	return slog.Default()
-}
-
-// logFailure logs what went wrong with one client, without addresses of the
-// network.
-func (s *Server) logFailure(what string, err error) {
-	attrs := []any{"error", withoutAddresses(err)}
-	var p *stream.PanicError
-	if errors.As(err, &p) {
-		s.logger().Error(what, append(attrs, "stack", string(p.Stack))...)
-		return
-	}
-	s.logger().Info(what, attrs...)
-}
-
-// withoutAddresses returns the text of err. Errors of sockets name both ends;
-// who connects from where is nobody's business but the program's, which can
-// look at connections in Trace.
-func withoutAddresses(err error) string {
-	text := err.Error()
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		text = strings.ReplaceAll(text, op.Error(), op.Op+": "+op.Err.Error())
-	}
-	return text
 }
 
 func (s *Server) isClosing() bool {

@@ -189,7 +189,7 @@ func TestHandlerSendsToOthers(t *testing.T) {
 		require.NoError(t, juliet.Close(t.Context()))
 		synctest.Wait()
 		romeo.say(`<message to='xmpp.test' id='1'/>`)
-		romeo.hears("message error xmpp.test→romeo@xmpp.test/orchard 1 recipient-unavailable")
+		romeo.hears("message error xmpp.test→romeo@xmpp.test/orchard 1 service-unavailable")
 	})
 }
 

@@ -1,6 +1,7 @@
 package xmpp_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"stanzakit.dev/xmpp/roster"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/blocking"
+	"stanzakit.dev/xmpp/stanza/csi"
 )
 
 // Directed presence beyond the bound is refused whoever it is for: otherwise the
@@ -155,6 +157,46 @@ func TestMuchPresenceOfContactsDoesNotKeepClientOut(t *testing.T) {
 			delete(want, el.Attr("from"))
 		}
 		juliet.quiet()
+		require.NoError(t, juliet.Err())
+	})
+}
+
+// What a client has asked for may be more than its queue holds, also while a module
+// stands between: it waits for the client.
+func TestLargeAnswersToInactiveClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		rosters := new(roster.MemoryStore)
+		s := memoryServer(t, func(s *xmpp.Server) {
+			s.Modules = []stanza.Module{&csi.Module{}}
+			s.Rosters = rosters
+			s.Handler = stanza.HandlerFunc(func(ctx context.Context, sender stanza.Sender, st stanza.Stanza) error {
+				for i := range 12 {
+					if err := sender.Send(ctx, &stanza.Message{ID: fmt.Sprint(i), Body: stanza.Plain(strings.Repeat("x", 200<<10))}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		// Strangers have asked, too, at length.
+		for i := range 250 {
+			contact := address(fmt.Sprintf("stranger%d@xmpp.test", i))
+			_, err := rosters.Put(t.Context(), address(julietJID), roster.Item{JID: contact, State: roster.PendingIn,
+				Request: roster.KeepRequest(&stanza.Presence{
+					ID: "ask", From: contact, To: address(julietJID), Type: stanza.SubscribePresence, Status: stanza.Plain(strings.Repeat("x", 7<<10)),
+				})})
+			require.NoError(t, err)
+		}
+		juliet := join(t, s, "juliet", "balcony")
+		juliet.say(`<inactive xmlns='urn:xmpp:csi:0'/>`)
+		juliet.say(`<iq type='get' id='much'><query xmlns='urn:x'/></iq>`)
+		for i := range 12 {
+			juliet.said(fmt.Sprint(i))
+		}
+		juliet.say(`<presence/>`)
+		for range 250 {
+			require.Equal(t, "subscribe", juliet.said("ask").Attr("type"))
+		}
 		require.NoError(t, juliet.Err())
 	})
 }

@@ -30,7 +30,7 @@ func (r *Router) load(ctx context.Context, a *account) (map[jid.JID]roster.Item,
 		// What was known is good enough to tell people of the end of presence.
 		return a.roster, storeError(err)
 	}
-	a.loaded, a.doubt, a.roster = true, false, nil
+	a.loaded, a.doubt, a.roster, a.version = true, false, nil, list.Version
 	if len(list.Items) > 0 {
 		a.roster = make(map[jid.JID]roster.Item, len(list.Items))
 		for _, item := range list.Items {
@@ -57,6 +57,7 @@ func (r *Router) put(ctx context.Context, a *account, item roster.Item) (uint64,
 		a.doubt = a.doubt || !errors.Is(err, roster.ErrFull)
 		return 0, storeError(err)
 	}
+	a.version = version
 	switch {
 	case !a.loaded:
 	case !item.Noted():
@@ -149,6 +150,11 @@ func (r *Router) rosterGet(ctx context.Context, s stanza.Sender, res *Resource, 
 		return err
 	}
 	a := res.account
+	// A roster may be longer than what can be queued, which it can be only if nothing
+	// else is: so wait for that, without the lock.
+	if err := (&pace{to: res}).wait(ctx, 0); err != nil {
+		return ignoreClosed(err)
+	}
 	// With the lock, so that no push comes between the result and what it is the
 	// result of.
 	a.mu.Lock()

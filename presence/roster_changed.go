@@ -33,15 +33,17 @@ func (r *Router) RosterChanged(ctx context.Context, account jid.JID) error {
 		locked.unlock()
 		return fmt.Errorf("presence: reading a roster: %w", err)
 	}
-	before := a.roster
+	before, version := a.roster, a.version
 	a.doubt = false
 	a.roster = make(map[jid.JID]roster.Item, len(list.Items))
+	a.version = list.Version
 	var shown, seen []jid.JID
+	var changes []roster.Change
 	for _, item := range list.Items {
 		old := before[item.JID]
 		a.roster[item.JID] = item
 		if item.Listed() && !item.Equal(old) {
-			r.push(a, &roster.Change{Version: list.Version, Item: item})
+			changes = append(changes, roster.Change{Version: version, Item: item})
 		}
 		if item.State.Has(roster.From) && !old.State.Has(roster.From) {
 			shown = append(shown, item.JID)
@@ -56,8 +58,16 @@ func (r *Router) RosterChanged(ctx context.Context, account jid.JID) error {
 			r.hide(a, contact)
 		}
 		if old.Listed() && (!kept || !item.Listed()) {
-			r.push(a, &roster.Change{Version: list.Version, Item: roster.Item{JID: contact}, Removed: true})
+			changes = append(changes, roster.Change{Version: version, Item: roster.Item{JID: contact}, Removed: true})
 		}
+	}
+	for i := range changes {
+		// The last one has the new version: a client that does not get so far has
+		// the old one, and asks for what it has missed (RFC 6121 §2.6).
+		if i == len(changes)-1 {
+			changes[i].Version = list.Version
+		}
+		r.push(a, &changes[i])
 	}
 	locked.unlock()
 	for _, contact := range shown {

@@ -116,7 +116,14 @@ func (r *Router) decide(ctx context.Context, res *Resource, el *stream.Element) 
 // itself.
 func (r *Resource) reply(ctx context.Context, st stream.Appender) error {
 	session := r.session.Load()
-	if session == nil || r.between.Load() != nil {
+	switch {
+	case session == nil:
+		return r.offer(nil, st)
+	case r.between.Load() != nil:
+		// A module does not wait, so that is done before.
+		if err := (&pace{to: r}).wait(ctx, 0); err != nil {
+			return err
+		}
 		return r.offer(nil, st)
 	}
 	return session.Send(ctx, st)

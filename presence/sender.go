@@ -33,6 +33,9 @@ func (s *sender) Send(ctx context.Context, st stanza.Stanza) error {
 	if st == nil {
 		return fmt.Errorf("%w: nil", stanza.ErrInvalid)
 	}
+	if err := s.router.Init(); err != nil {
+		return err
+	}
 	h := st.Head()
 	if s.resource != nil && (h.To.IsZero() || h.To == s.resource.addr) {
 		// RFC 6120 §8.1.2.1 rule 4: without a from it is from the account.
@@ -42,6 +45,10 @@ func (s *sender) Send(ctx context.Context, st stanza.Stanza) error {
 		h.From = s.local()
 		st = withHead(st, h)
 	}
+	if routed(st) {
+		return s.router.sendFrom(ctx, st, h)
+	}
+	// Requests of the server, replies, and presence of its services to one client.
 	if res := s.router.table.resource(h.To); res != nil {
 		return res.offer(nil, st)
 	}
@@ -49,6 +56,22 @@ func (s *sender) Send(ctx context.Context, st stanza.Stanza) error {
 		return fmt.Errorf("sending to %s: %w", h.To, errGone)
 	}
 	return s.router.sendFrom(ctx, st, h)
+}
+
+// routed reports whether the rules of delivery apply to a stanza even if it has the
+// full JID of somebody who is connected: to messages, and to what is about
+// subscriptions (RFC 6121 §3.1.3).
+func routed(st stanza.Stanza) bool {
+	switch st := st.(type) {
+	case *stanza.Message:
+		return true
+	case *stanza.Presence:
+		switch st.Type {
+		case stanza.SubscribePresence, stanza.SubscribedPresence, stanza.UnsubscribePresence, stanza.UnsubscribedPresence:
+			return true
+		}
+	}
+	return false
 }
 
 // local is the address of the server.
@@ -101,7 +124,8 @@ func (r *Router) sendFrom(ctx context.Context, st stanza.Stanza, h stanza.Head) 
 			to.offer(t, out)
 		}
 	case t.Kind == stanza.PresenceKind && ans.Action == Subscription:
-		l, err := seal(el, stream.AttrSet{Name: nameTo, Remove: true})
+		// §3.1.2: from the bare JID. Only the addressee's roster changes.
+		l, err := seal(el, stream.AttrSet{Name: nameFrom, Value: t.From.Bare().String()}, stream.AttrSet{Name: nameTo, Remove: true})
 		if err != nil {
 			return err
 		}
@@ -133,5 +157,8 @@ func withHead(st stanza.Stanza, h stanza.Head) stanza.Stanza {
 // Do sends a request from the server to a connected client and waits for the
 // reply.
 func (s *sender) Do(ctx context.Context, iq *stanza.IQ) (*stanza.IQ, error) {
+	if err := s.router.Init(); err != nil {
+		return nil, err
+	}
 	return s.router.requests.do(ctx, s, iq)
 }

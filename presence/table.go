@@ -23,10 +23,11 @@ type account struct {
 	// mu puts in order what others are told of the account's presence and what
 	// its resources are told of its roster. It is never held while something
 	// waits for a client, though it may be while a store is asked.
-	mu     sync.Mutex
-	loaded bool                    // the roster was read
-	doubt  bool                    // the store failed to change it, and may have changed it all the same
-	roster map[jid.JID]roster.Item // guarded by mu; nil when empty
+	mu      sync.Mutex
+	loaded  bool                    // the roster was read
+	doubt   bool                    // the store failed to change it, and may have changed it all the same
+	roster  map[jid.JID]roster.Item // guarded by mu; nil when empty
+	version uint64                  // of roster, or 0
 
 	// storing is held to store an offline message, and to find that there are
 	// none: a message cannot be stored behind the back of who looks. Nobody waits

@@ -19,6 +19,9 @@ type Limits struct {
 	NameBytes, GroupBytes int
 	// Groups is how many groups an item may be in. Zero means 64.
 	Groups int
+	// ItemBytes is how long the name and the groups of an item may be together.
+	// Zero means 4,096: a roster goes over a stream in one piece.
+	ItemBytes int
 }
 
 // withDefaults returns a copy of l, which may be nil, without zero fields. What is
@@ -31,6 +34,7 @@ func (l *Limits) withDefaults() Limits {
 	out.NameBytes = min(orDefault(out.NameBytes, 1023), maxText)
 	out.GroupBytes = min(orDefault(out.GroupBytes, 1023), maxText)
 	out.Groups = min(orDefault(out.Groups, 64), maxGroups)
+	out.ItemBytes = orDefault(out.ItemBytes, 4096)
 	return out
 }
 
@@ -70,7 +74,7 @@ func ParseGet(account jid.JID, iq *stanza.IQ) (*Query, error) {
 //   - [stanza.NotAllowed]: the account itself (§2.3.3, interoperability note): who is
 //     his own contact would answer his own requests.
 //   - [stanza.NotAcceptable]: the name is too long, or a group is empty or too long,
-//     or there are too many.
+//     or there are too many, or all of it is too long together.
 func ParseSet(account jid.JID, iq *stanza.IQ, lim *Limits) (Entry, error) {
 	// First of all: who may not change the roster learns nothing about it.
 	if iq.From.Bare() != account {
@@ -110,8 +114,12 @@ func (l *Limits) check(i Item) error {
 		return refuse(stanza.NotAcceptable, "the contact is in more than %d groups", lim.Groups)
 	}
 	seen := make(map[string]bool, len(i.Groups))
+	bytes := len(i.Name)
 	for _, g := range i.Groups {
+		bytes += len(g)
 		switch {
+		case bytes > lim.ItemBytes:
+			return refuse(stanza.NotAcceptable, "the name and the groups are longer than %d bytes together", lim.ItemBytes)
 		case g == "":
 			return refuse(stanza.NotAcceptable, "a group without a name")
 		case len(g) > lim.GroupBytes:

@@ -1,6 +1,6 @@
 // Package interop runs other XMPP software as child processes, for tests that hold this library
-// against it: Prosody and ejabberd as servers for our client; slixmpp, @xmpp/client and tokio-xmpp as
-// clients for our server. README.md has the table of what was found.
+// against it: Prosody and ejabberd as servers for our client; slixmpp, @xmpp/client, tokio-xmpp and
+// profanity as clients for our server. README.md has the tables of what was found.
 //
 // Everything stays on loopback, in temporary directories of the test, with configurations and
 // certificates made for the occasion. A peer that is not installed skips its tests with the reason;

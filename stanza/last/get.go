@@ -17,8 +17,8 @@ type Doer interface {
 // the answer means depends on the address: see the package documentation.
 //
 // The error wraps a [*stanza.Error]: with [stanza.Forbidden] for somebody whose
-// presence one may not see (§3, §4), with [stanza.ServiceUnavailable] for who
-// does not tell (§4); and with [stanza.BadRequest] and without Received for an
+// presence one may not see (§3, §4), or with [stanza.ServiceUnavailable] where that
+// would tell that there is an account, and for who does not tell (§4); and with [stanza.BadRequest] and without Received for an
 // answer that is malformed. ctx should have a deadline.
 func Get(ctx context.Context, d Doer, to jid.JID) (Last, error) {
 	reply, err := d.Do(ctx, &stanza.IQ{To: to, Type: stanza.GetIQ, Payload: query{}})

@@ -21,7 +21,9 @@ var ErrHost = errors.New("last: the server has no method LastSeen")
 // since when an account has had no available resource, and what it said when it
 // left (XEP-0012 §3), and how long the server has been running (§5). About an
 // account it tells those only who may see its presence (§8), and it keeps requests
-// of others away from the account's clients (§4).
+// of others away from the account's clients (§4). Those others are told
+// service-unavailable, as they are about an account that does not exist: see the
+// package documentation.
 //
 // The zero Server is ready; it belongs to one server. Time is counted from when
 // that attaches it.
@@ -74,6 +76,12 @@ func (s *Server) RegisterPublic(m *stanza.Mux) error {
 	})
 }
 
+// hidden is what those are told who may not see the presence of an account. XEP-0012
+// §3 and §4 have forbidden; but RFC 6121 §8.5.1 has service-unavailable for an account
+// that does not exist, and with two answers everybody could find out who has one
+// (RFC 6120 §13.11).
+const hidden = stanza.ServiceUnavailable
+
 // own answers what is addressed to the server, or by an account to itself.
 func (s *Server) own(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error) {
 	switch {
@@ -98,7 +106,7 @@ func (s *Server) account(ctx context.Context, viewer, account jid.JID) (stanza.P
 		return nil, err
 	case !may:
 		// XEP-0012 §3: MUST NOT tell.
-		return nil, stanza.Forbidden
+		return nil, hidden
 	}
 	if len(s.host.Resources(account)) > 0 {
 		// §3: at least one connected or available resource: zero, and no text.
@@ -135,29 +143,20 @@ func status(presence *stream.Element) string {
 
 // BeforeRoute implements [stanza.BeforeRouter]: a request to a client of an
 // account, by somebody who may not see its presence, does not get there (XEP-0012
-// §4). Where there is no such account, the server answers as it would anyway.
+// §4). Whether there is the account makes no difference.
 func (s *Server) BeforeRoute(ctx context.Context, t *stanza.Transit) stanza.Verdict {
-	if t.Kind != stanza.IQKind || t.Type != string(stanza.GetIQ) || !t.To.IsFull() || t.To.Bare() == t.From.Bare() {
+	if t.Kind != stanza.IQKind || t.Type != string(stanza.GetIQ) ||
+		!t.To.IsFull() || t.To.Local() == "" || t.To.Bare() == t.From.Bare() {
 		return stanza.Pass()
 	}
 	if _, ok := t.Element.Child(name); !ok || !slices.Contains(s.host.Domains(), t.To.DomainJID()) {
 		return stanza.Pass()
 	}
-	account := t.To.Bare()
-	if may, err := s.host.MaySee(ctx, account, t.From); err != nil || may {
-		return verdict(err)
-	}
-	exists, err := s.host.Exists(ctx, account)
-	if err != nil || !exists {
-		return verdict(err)
-	}
-	return stanza.Bounce(stanza.Forbidden)
-}
-
-// verdict lets a stanza pass unless there is an error.
-func verdict(err error) stanza.Verdict {
-	if err != nil {
+	switch may, err := s.host.MaySee(ctx, t.To.Bare(), t.From); {
+	case err != nil:
 		return stanza.Bounce(&stanza.Error{Condition: stanza.InternalServerError, Cause: err})
+	case !may:
+		return stanza.Bounce(hidden)
 	}
 	return stanza.Pass()
 }

@@ -31,9 +31,9 @@ func TestServerSessions(t *testing.T) {
 		require.Equal(t, uint64(3600), l.Seconds)
 
 		_, err = last.Get(ctx, tybalt, account)
-		require.ErrorIs(t, err, stanza.Forbidden)
+		require.ErrorIs(t, err, stanza.ServiceUnavailable)
 		_, err = last.Get(ctx, tybalt, juliet.LocalAddr())
-		require.ErrorIs(t, err, stanza.Forbidden)
+		require.ErrorIs(t, err, stanza.ServiceUnavailable)
 		l, err = last.Get(ctx, juliet, account)
 		require.NoError(t, err)
 		require.Zero(t, l)
@@ -54,6 +54,6 @@ func TestServerSessions(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, last.Last{Seconds: 903, Status: "Heading Home"}, l)
 		_, err = last.Get(ctx, tybalt, account)
-		require.ErrorIs(t, err, stanza.Forbidden)
+		require.ErrorIs(t, err, stanza.ServiceUnavailable)
 	})
 }

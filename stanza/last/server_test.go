@@ -111,7 +111,7 @@ func TestServerAccount(t *testing.T) {
 		"never":        {&server{at: time.Unix(0, 0)}, romeoAsks, notTold("cancel", stanza.ItemNotFound)},
 		"out of order": {&server{err: errors.New("database is down")}, romeoAsks, notTold("cancel", stanza.InternalServerError)},
 		"example 4": {&server{connected: true}, strings.ReplaceAll(romeoAsks, "romeo", "tybalt"),
-			strings.ReplaceAll(notTold("auth", stanza.Forbidden), "romeo", "tybalt")},
+			strings.ReplaceAll(notTold("cancel", stanza.ServiceUnavailable), "romeo", "tybalt")},
 		"a client is not asked here": {&server{connected: true}, strings.ReplaceAll(romeoAsks, "juliet@capulet.com", "juliet@capulet.com/balcony"),
 			strings.ReplaceAll(notTold("cancel", stanza.ServiceUnavailable), "juliet@capulet.com", "juliet@capulet.com/balcony")},
 	} {
@@ -163,9 +163,10 @@ func TestServerClients(t *testing.T) {
 		want                   stanza.Verdict
 	}{
 		"example 6":             {"romeo@montague.net/orchard", "juliet@capulet.com/balcony", "get", query, nil, stanza.Pass()},
-		"example 7":             {"tybalt@capulet.com/x", "juliet@capulet.com/balcony", "get", query, nil, stanza.Bounce(stanza.Forbidden)},
+		"example 7":             {"tybalt@capulet.com/x", "juliet@capulet.com/balcony", "get", query, nil, stanza.Bounce(stanza.ServiceUnavailable)},
 		"the account itself":    {"juliet@capulet.com/x", "juliet@capulet.com/balcony", "get", query, nil, stanza.Pass()},
-		"no such account":       {"tybalt@capulet.com/x", "nurse@capulet.com/balcony", "get", query, nil, stanza.Pass()},
+		"no such account":       {"tybalt@capulet.com/x", "nurse@capulet.com/balcony", "get", query, nil, stanza.Bounce(stanza.ServiceUnavailable)},
+		"the server":            {"tybalt@capulet.com/x", "capulet.com/x", "get", query, nil, stanza.Pass()},
 		"somebody far away":     {"tybalt@capulet.com/x", "juliet@montague.net/balcony", "get", query, nil, stanza.Pass()},
 		"another request":       {"tybalt@capulet.com/x", "juliet@capulet.com/balcony", "get", "<ping xmlns='urn:xmpp:ping'/>", nil, stanza.Pass()},
 		"an answer":             {"tybalt@capulet.com/x", "juliet@capulet.com/balcony", "result", query, nil, stanza.Pass()},

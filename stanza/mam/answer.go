@@ -40,13 +40,21 @@ func (m *Module) Register(mux *stanza.Mux) error {
 // into its archive.
 func (m *Module) RegisterPublic(mux *stanza.Mux) error {
 	for _, name := range []stream.Name{nameQuery, nameMetadata, namePrefs} {
-		if err := mux.HandleIQ(stanza.Any, name, func(context.Context, *stanza.IQ) (stanza.Payload, error) {
-			return nil, stanza.Forbidden // XEP-0313 §8.1: SHOULD be forbidden
-		}); err != nil {
+		if err := mux.HandleIQ(stanza.Any, name, m.refuse); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refuse answers somebody who asks for the archive of an account that is not theirs.
+func (m *Module) refuse(ctx context.Context, iq *stanza.IQ) (stanza.Payload, error) {
+	if may, err := m.host.MaySee(ctx, iq.To.Bare(), iq.From); err != nil || !may {
+		// For who may not know about the account it is as if there were none
+		// (RFC 6121 §8.5.1, RFC 6120 §13.11).
+		return nil, &stanza.Error{Condition: stanza.ServiceUnavailable, Cause: err}
+	}
+	return nil, stanza.Forbidden // XEP-0313 §8.1: SHOULD be forbidden
 }
 
 // owner returns the account whose archive is asked, if it is the one that asks.

@@ -258,9 +258,10 @@ func TestForbidden(t *testing.T) {
 		s.refused(stanza.Forbidden, kitchen, balcony, tt.typ, tt.xml)
 		s.refused(stanza.Forbidden, capulet, jid.JID{}, tt.typ, tt.xml)
 		s.refused(stanza.ServiceUnavailable, kitchen, capulet, tt.typ, tt.xml)
-		for _, from := range []jid.JID{kitchen, orchard} {
+		// Who may not see her presence does not learn that she has an account.
+		for from, want := range map[jid.JID]stanza.Condition{orchard: stanza.Forbidden, kitchen: stanza.ServiceUnavailable} {
 			reply, results := s.askOn(&s.public, from, juliet, tt.typ, tt.xml)
-			require.Equal(t, stanza.Forbidden, reply.Error.Condition)
+			require.Equal(t, want, reply.Error.Condition)
 			require.Empty(t, results)
 		}
 	}

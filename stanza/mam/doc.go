@@ -14,7 +14,8 @@
 // is never handed to handlers of messages.
 //
 // On the server, an archive is for the account that it belongs to and nobody else
-// (§8.1). Ids come from the system's source of randomness and tell nothing about the
+// (§8.1). Others are told forbidden if they may see the presence of the account, and
+// otherwise service-unavailable, as if there were no account. Ids come from the system's source of randomness and tell nothing about the
 // archive; the order is that of the store.
 //
 // # Covered

@@ -58,6 +58,7 @@ type Module struct {
 	// misses the message. Nil means one record a minute with [log/slog.Default].
 	Report func(ctx context.Context, account jid.JID, err error)
 
+	host   stanza.Host
 	local  map[string]bool // the domains served
 	roster func(ctx context.Context, account, contact jid.JID) (bool, error)
 
@@ -137,7 +138,7 @@ func (m *Module) Attach(h stanza.Host) error {
 	case !m.Default.known():
 		return fmt.Errorf("mam: unknown default policy %q", m.Default)
 	}
-	m.local = make(map[string]bool)
+	m.host, m.local = h, make(map[string]bool)
 	for _, d := range h.Domains() {
 		m.local[d.Domain()] = true
 	}

@@ -120,7 +120,7 @@ func TestServer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, _, err := juliet.Ask(ctx, juliet, nurse, &mam.Query{})
-		require.ErrorIs(t, err, stanza.Forbidden)
+		require.ErrorIs(t, err, stanza.ServiceUnavailable)
 		_, err = mam.GetMetadata(ctx, juliet, server.Domain)
 		require.Error(t, err)
 		md, err := mam.GetMetadata(ctx, n, nurse)
