@@ -118,6 +118,7 @@ type Server struct {
 	router   presence.Router
 	admitter admitter
 	refusals refusals
+	logs     logLimit
 
 	mu        sync.Mutex
 	closing   bool

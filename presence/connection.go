@@ -253,11 +253,14 @@ func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 		case err != nil:
 			return jid.JID{}, err
 		case res != nil:
-			c.mu.Lock()
-			c.resource = res
-			c.mu.Unlock()
+			placed := c.place(res)
 			if holder != nil {
 				r.evict(ctx, holder)
+			}
+			if !placed {
+				r.table.release(res)
+				r.table.done(res.account)
+				return jid.JID{}, errors.New("presence: the connection has a resource already, or is over")
 			}
 			return asked, nil
 		}
@@ -278,6 +281,17 @@ func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 			return jid.JID{}, err
 		}
 	}
+}
+
+// place gives the connection its resource: one, and none when it is over.
+func (c *Connection) place(res *Resource) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.resource != nil || c.released {
+		return false
+	}
+	c.resource = res
+	return true
 }
 
 // ConflictPolicy is one of the three ways to settle a conflict of resources

@@ -157,3 +157,19 @@ func TestEvictionDoesNotHideSuccessor(t *testing.T) {
 	heard = watch.early.Load().stanzas
 	require.Contains(t, string(heard[len(heard)-1]), "type='unavailable'")
 }
+
+// A connection has one resource, and none when it is over: a second one would never
+// be given up.
+func TestConnectionBindsOnce(t *testing.T) {
+	r := testRouter(t)
+	c := r.Connect(t.Context())
+	_, err := r.Bind(c.Context(), nil, jid.MustParse("juliet@xmpp.test/balcony"))
+	require.NoError(t, err)
+	_, err = r.Bind(c.Context(), nil, jid.MustParse("juliet@xmpp.test/chamber"))
+	require.Error(t, err)
+	require.Len(t, r.Connected(jid.JID{}), 1)
+	c.Leave()
+	_, err = r.Bind(c.Context(), nil, jid.MustParse("juliet@xmpp.test/balcony"))
+	require.Error(t, err)
+	require.Empty(t, r.table.accounts)
+}
