@@ -12,7 +12,10 @@ import (
 )
 
 // account is what the router knows of an account while it has resources, or while
-// somebody works with it. Nobody holds the locks of two accounts.
+// somebody works with it. Nobody holds the locks of two accounts. Where several are
+// held they were taken in this order: of a pair, flushing, mu, storing, and then those
+// that nothing else is taken with (of the table, of requests, of a resource).
+// Modules are called with none of them, but for gates and interceptors.
 type account struct {
 	addr jid.JID
 

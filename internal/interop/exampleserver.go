@@ -18,13 +18,17 @@ type ExampleServer struct {
 	process *process
 }
 
-// BuildExampleServer builds the program and returns where it is.
+// BuildExampleServer builds the program and returns where it is. It calls Missing if there is no Go.
 func BuildExampleServer(t testing.TB) string {
 	t.Helper()
+	compiler, err := exec.LookPath("go")
+	if err != nil {
+		Missing(t, "Go is not on the PATH: %v", err)
+	}
 	program := filepath.Join(t.TempDir(), "server")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	build := exec.CommandContext(ctx, compiler, "build", "-o", program, ".")
 	build.Dir = filepath.Join("..", "..", "examples", "server")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

@@ -2,7 +2,6 @@ package interop_test
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"stanzakit.dev/xmpp/stanza/ping"
 	ibr "stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stream"
-	"stanzakit.dev/xmpp/stream/auth"
 )
 
 // TestExampleServer: the program itself, with a file for a store, slixmpp and a client of ours. It ends on SIGTERM, closes the streams in good order,
@@ -61,10 +59,9 @@ func TestExampleServer(t *testing.T) {
 	require.NoError(t, err)
 
 	// -register: somebody without an account makes one.
-	newcomer := &foreignServer{addr: s.Addr, domain: ourDomain, roots: roots(s)}
-	o := loginOptions{account: newcomer.account("paris"), version: tls.VersionTLS13, auth: &auth.ClientOptions{Password: secret}}
-	o.before = []stream.Feature{ibr.Client(&ibr.ClientOptions{Password: secret})}
-	conn, _, err := newcomer.login(ctx, o)
+	paris := &xmpp.Client{JID: jid.MustParse("paris@" + ourDomain), Password: secret, Addr: s.Addr, RootCAs: roots(s)}
+	paris.Features = []stream.Feature{ibr.Client(&ibr.ClientOptions{Password: secret})}
+	conn, err := paris.Connect(ctx)
 	require.NoError(t, err)
 	closeInOrder(t, conn)
 
@@ -84,9 +81,8 @@ func TestExampleServer(t *testing.T) {
 	require.NotEmpty(t, juliet.said(ctx, t, "message", "for later").Stamp)
 	archived := juliet.does(ctx, t, interop.PersonCommand{Do: "archive", JID: ours.Bare().String()}).Messages
 	require.Len(t, archived, 3)
-	o.before = nil
-	newcomer = &foreignServer{addr: s.Addr, domain: ourDomain, roots: roots(s)}
-	conn, _, err = newcomer.login(ctx, o)
+	paris = &xmpp.Client{JID: paris.JID, Password: secret, Addr: s.Addr, RootCAs: roots(s)}
+	conn, err = paris.Connect(ctx)
 	require.NoError(t, err, "the account was kept")
 	closeInOrder(t, conn)
 	require.NoError(t, s.Stop())

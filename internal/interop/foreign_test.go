@@ -68,7 +68,6 @@ type loginOptions struct {
 	auth        *auth.ClientOptions
 	sasl2       bool // SASL 2 and Bind 2, if the server has them
 	certificate *tls.Certificate
-	before      []stream.Feature // are preferred to authentication
 }
 
 // login logs in with the features put together by hand.
@@ -87,7 +86,7 @@ func (s *foreignServer) login(ctx context.Context, o loginOptions) (*stanza.Conn
 		a.Mechanisms = usual()
 	}
 	a.Mechanisms = w.mechanisms(a.Mechanisms)
-	features := append([]stream.Feature{xtls.StartTLSClient(secure)}, o.before...)
+	features := []stream.Feature{xtls.StartTLSClient(secure)}
 	if o.sasl2 {
 		features = append(features, auth.SASL2Client(&a))
 	}

@@ -11,18 +11,19 @@ type Person struct{ dialogue }
 
 // PersonCommand is what a Person is told to do. Which fields count depends on Do. Each command is answered with an event, "did" or "refused", in order.
 type PersonCommand struct {
-	// Do is: roster, add (or change), remove, presence, say, carbons, archive, block, unblock, blocked; about, which is for slixmpp only and asks
-	// everything that it can ask about the server and an account.
+	// Do is: roster, add (or change), remove, presence, say, carbons, archive, block, unblock, blocked; and for slixmpp only: about, which
+	// asks everything that it can ask about the server and an account; adduser, by which an administrator adds an account.
 	Do string `json:"do"`
 	// JID is a contact, the addressee, or with whom the archived conversation was.
 	JID    string   `json:"jid,omitempty"`
 	Name   string   `json:"name,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Body is that of a message, or the password of an account to add.
+	Body string `json:"body,omitempty"`
 	// Type, Show and Status are those of presence.
 	Type   string `json:"type,omitempty"`
 	Show   string `json:"show,omitempty"`
 	Status string `json:"status,omitempty"`
-	Body   string `json:"body,omitempty"`
 }
 
 // PersonEvent is one thing that happened to a Person. Which fields are set depends on Event.

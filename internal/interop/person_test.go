@@ -41,7 +41,7 @@ func forPeople(s *xmpp.Server) {
 		new(blocking.Module), new(mam.Module), new(carbons.Module), new(csi.Module), new(vcard.Module), new(private.Module), new(last.Server),
 		ping.Responder(), version.Responder(version.Version{Name: "StanzaKit", Number: "test"}), entitytime.Responder(nil),
 		&caps.Announcer{Node: "https://stanzakit.dev/xmpp", Entity: ofServer}, &disco.Responder{Self: ofServer, Account: ofAccount},
-		&ibr.Module{Accounts: accounts}, &admin.Module{Accounts: accounts, Admins: []jid.JID{ours.Bare()}},
+		&ibr.Module{Accounts: accounts}, &admin.Module{Accounts: accounts, Admins: []jid.JID{foreign.Bare()}},
 	}
 	ofServer.Modules, ofAccount.Modules = s.Modules, s.Modules[:6]
 }
@@ -119,6 +119,18 @@ func (s *ourServer) messenger(ctx context.Context, t *testing.T, who jid.JID) *m
 
 // TestPeople: clients that others wrote, for people who talk, at a server of ours.
 func TestPeople(t *testing.T) {
+	t.Run("xmpp.js", func(t *testing.T) {
+		t.Parallel()
+		peer := interop.FindXMPPJS(t)
+		s := startOurServer(t, forPeople)
+		s.testPeople(t, func(ctx context.Context, t *testing.T, resource string) *person {
+			return session(ctx, t, peer.StartPerson(t, interop.XMPPJSOptions{
+				Domain: ourDomain, Username: foreign.Local(), Resource: resource, Password: password, Addr: s.addr, CA: s.file, TLS: "1.3",
+				UserAgent: agents[resource],
+			}))
+		})
+		require.Empty(t, s.errorsSent())
+	})
 	start := func(ctx context.Context, t *testing.T, s *ourServer, peer interop.Slixmpp, resource string) *person {
 		return session(ctx, t, peer.StartPerson(t, interop.SlixmppOptions{
 			JID: foreign.Bare().String() + "/" + resource, CA: s.file, Addr: s.addr, TLS: "1.2", Password: password,
@@ -133,23 +145,12 @@ func TestPeople(t *testing.T) {
 			}
 			s.testPeople(t, connect)
 			t.Run("about", func(t *testing.T) { s.testAbout(t, connect) })
+			t.Run("accounts", func(t *testing.T) { s.testAccounts(t, peer, connect) })
 			for _, sent := range s.errorsSent() {
 				require.Equal(t, stream.NotWellFormed, sent, "the answer to TLS where STARTTLS was due")
 			}
 		})
 	}
-	t.Run("xmpp.js", func(t *testing.T) {
-		t.Parallel()
-		peer := interop.FindXMPPJS(t)
-		s := startOurServer(t, forPeople)
-		s.testPeople(t, func(ctx context.Context, t *testing.T, resource string) *person {
-			return session(ctx, t, peer.StartPerson(t, interop.XMPPJSOptions{
-				Domain: ourDomain, Username: foreign.Local(), Resource: resource, Password: password, Addr: s.addr, CA: s.file, TLS: "1.3",
-				UserAgent: agents[resource],
-			}))
-		})
-		require.Empty(t, s.errorsSent())
-	})
 }
 
 // agents are the ids of installations (XEP-0388 §2.3) with which @xmpp/client gets two resources.
@@ -388,5 +389,33 @@ func (s *ourServer) testAbout(t *testing.T, connect connector) {
 	require.NoError(t, err)
 	require.Equal(t, "Jule", card.Nickname)
 	require.Len(t, card.Photo.Data, 8+256)
+	juliet.leave(ctx, t)
+}
+
+// testAccounts: slixmpp makes an account in-band (XEP-0077), and one by a command of an administrator (XEP-0050, XEP-0133).
+func (s *ourServer) testAccounts(t *testing.T, peer interop.Slixmpp, connect connector) {
+	ctx := bounded(t)
+	if !strings.HasPrefix(peer.Version, "1.8.") { // which holds its own request back, as there is no session yet
+		o := interop.SlixmppOptions{JID: "mercutio@" + ourDomain + "/street", CA: s.file, Addr: s.addr, TLS: "1.2", Password: password, Register: true}
+		mercutio := session(ctx, t, peer.StartPerson(t, o))
+		registered := func(e interop.PersonEvent) bool { return e.Do == "register" }
+		require.Equal(t, "did", mercutio.hears(ctx, t, registered).Event)
+		require.Equal(t, o.JID, mercutio.who.String())
+		mercutio.leave(ctx, t)
+		again := &person{Person: peer.StartPerson(t, o)}
+		e := again.hears(ctx, t, registered)
+		require.Equal(t, "refused", e.Event)
+		require.Equal(t, string(stanza.Conflict), e.Condition)
+	}
+
+	juliet := connect(ctx, t, "balcony")
+	const paris, secret = "paris@" + ourDomain, "a <secret>"
+	facts := juliet.does(ctx, t, interop.PersonCommand{Do: "adduser", JID: paris, Body: secret}).Facts
+	require.Contains(t, strings.Fields(facts["commands"]), "http://jabber.org/protocol/admin#add-user")
+	require.Equal(t, "completed", facts["status"])
+	client := &xmpp.Client{JID: jid.MustParse(paris), Password: secret, Addr: s.addr.String(), RootCAs: s.ca.Pool()}
+	conn, err := client.Connect(ctx)
+	require.NoError(t, err)
+	closeInOrder(t, conn)
 	juliet.leave(ctx, t)
 }

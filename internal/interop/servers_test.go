@@ -31,7 +31,6 @@ import (
 	"stanzakit.dev/xmpp/stanza/vcard"
 	"stanzakit.dev/xmpp/stanza/version"
 	"stanzakit.dev/xmpp/stream"
-	"stanzakit.dev/xmpp/stream/auth"
 )
 
 // messaging is a server that is not ours, with all of its modules that have to do with messaging.
@@ -241,7 +240,8 @@ func (s *messaging) testMessages(t *testing.T) {
 		require.Equal(t, want, c.Message.Body.String())
 	}
 	// §6.1, §10.3: what is private is not copied, and after Disable nothing is.
-	require.NoError(t, alice.Send(ctx, &stanza.Message{To: bob.LocalAddr(), Type: stanza.ChatMessage, Body: stanza.Plain("secret"), Extra: []stanza.Payload{carbons.Private{}}}))
+	secret := &stanza.Message{To: bob.LocalAddr(), Type: stanza.ChatMessage, Body: stanza.Plain("secret"), Extra: []stanza.Payload{carbons.Private{}}}
+	require.NoError(t, alice.Send(ctx, secret))
 	until(ctx, t, bob.messages, func(m *stanza.Message) bool { return m.Body.String() == "secret" })
 	require.NoError(t, carbons.Disable(ctx, other))
 	require.NoError(t, alice.Send(ctx, &stanza.Message{To: bob.LocalAddr(), Type: stanza.ChatMessage, Body: stanza.Plain("late")}))
@@ -435,9 +435,9 @@ func (s *messaging) testRegistration(t *testing.T) {
 	ctx := bounded(t)
 	const first, second = "a pa<ss & word", "another one"
 	newcomer := s.account("newcomer")
-	o := loginOptions{account: newcomer, version: tls.VersionTLS12, auth: &auth.ClientOptions{Password: first}}
-	o.before = []stream.Feature{ibr.Client(&ibr.ClientOptions{Password: first})}
-	conn, _, err := s.login(ctx, o)
+	client, _ := s.client(newcomer.Local(), tls.VersionTLS12)
+	client.Password, client.Features = first, []stream.Feature{ibr.Client(&ibr.ClientOptions{Password: first})}
+	conn, err := client.Connect(ctx)
 	require.NoError(t, err)
 	asked, err := ibr.Get(ctx, conn, jid.MustParse(s.domain))
 	require.NoError(t, err)
@@ -446,18 +446,19 @@ func (s *messaging) testRegistration(t *testing.T) {
 	closeInOrder(t, conn)
 
 	// The name is taken, whoever asks.
-	_, _, err = s.login(ctx, o)
+	_, err = client.Connect(ctx)
 	require.ErrorIs(t, err, stanza.Conflict)
 
-	o.auth.Password, o.before = second, nil
-	conn, _, err = s.login(ctx, o)
+	client, _ = s.client(newcomer.Local(), tls.VersionTLS12)
+	client.Password = second
+	conn, err = client.Connect(ctx)
 	require.NoError(t, err)
 	// XEP-0077 §3.2: the server may end the stream, and ejabberd does so before it has answered.
 	if err := ibr.Cancel(ctx, conn, jid.JID{}); err != nil {
 		require.ErrorIs(t, err, stream.Conflict)
 	}
 	conn.Abort(nil)
-	_, _, err = s.login(ctx, o)
+	_, err = client.Connect(ctx)
 	require.ErrorIs(t, err, sasl.NotAuthorized)
 }
 

@@ -53,6 +53,8 @@ type SlixmppOptions struct {
 	Addr     net.Addr
 	CA       string // a file with the authority to trust
 	TLS      string // the one version of TLS to use, "1.2" or "1.3"
+	// Register has a Person make the account before it logs in to it.
+	Register bool
 	// Certificate is a directory with cert.pem and key.pem, the client's own. Empty: it has none.
 	Certificate string
 }
@@ -101,8 +103,11 @@ func (s Slixmpp) run(t testing.TB, program string, o SlixmppOptions) dialogue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One program imports the other, and is not to leave anything behind.
-	d := dialogue{name: "slixmpp", process: startWith(t, t.TempDir(), []string{"PYTHONDONTWRITEBYTECODE=1"}, s.Python, script,
+	variables := []string{"PYTHONDONTWRITEBYTECODE=1"} // one program imports the other, and is not to leave anything behind
+	if o.Register {
+		variables = append(variables, "INTEROP_REGISTER=yes")
+	}
+	d := dialogue{name: "slixmpp", process: startWith(t, t.TempDir(), variables, s.Python, script,
 		"--jid", o.JID, "--host", host, "--port", port, "--ca", o.CA, "--tls", o.TLS, "--certificate", o.Certificate)}
 	if _, err := io.WriteString(d.process.stdin, o.Password+"\n"); err != nil {
 		t.Fatalf("slixmpp: %v", err)

@@ -75,6 +75,21 @@ func (m *Module) Register(mux *stanza.Mux) error {
 	return m.responder.Register(mux)
 }
 
+// commandName is what carries the forms of commands (XEP-0050 §9).
+var commandName = stream.Name{Space: command.NS, Local: "command"}
+
+// StreamFeatures implements [stanza.StreamFeaturer]. There is none to offer: it keeps
+// commands, in which administrators set passwords, out of traces.
+func (m *Module) StreamFeatures() []stream.Feature {
+	return []stream.Feature{{
+		Name: commandName,
+		Advertise: func(n *stream.Negotiation, _ *stream.Writer) error {
+			n.Secrets(commandName)
+			return nil
+		},
+	}}
+}
+
 // FindNode implements [disco.NodeFinder]: commands are announced to those who may
 // use them (XEP-0133 §3).
 func (m *Module) FindNode(ctx context.Context, iq *stanza.IQ, node string) (*disco.Node, error) {

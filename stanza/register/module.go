@@ -166,10 +166,12 @@ func (m *Module) Register(mux *stanza.Mux) error {
 	return mux.Handle(stanza.IQKind, string(stanza.SetIQ), queryName, stanza.HandlerFunc(m.change))
 }
 
-// StreamFeatures implements [stanza.StreamFeaturer]: new accounts.
+// StreamFeatures implements [stanza.StreamFeaturer]: new accounts, and that traces
+// show no passwords, whoever sends them.
 func (m *Module) StreamFeatures() []stream.Feature {
+	hide := stream.Feature{Name: queryName, Advertise: conceal}
 	if m.NoNew {
-		return nil
+		return []stream.Feature{hide}
 	}
 	f := stream.Feature{
 		Name:      featureName,
@@ -182,7 +184,7 @@ func (m *Module) StreamFeatures() []stream.Feature {
 	if m.InsecureWithoutTLS {
 		f.Needs = 0
 	}
-	return []stream.Feature{f}
+	return []stream.Feature{hide, f}
 }
 
 // required are the fields that have to be filled in, in the order of the schema.

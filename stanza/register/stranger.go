@@ -31,10 +31,15 @@ func advertise(n *stream.Negotiation, w *stream.Writer) error {
 	if n.Profile().ContentNS != stream.NSClient {
 		return nil
 	}
-	// Before anything is read: there will be passwords.
-	n.Secrets(queryName)
 	w.Start(featureName)
 	w.End()
+	return nil
+}
+
+// conceal implements stream.Feature.Advertise, and offers nothing: before anything is
+// read it says that there will be passwords, then and during the session.
+func conceal(n *stream.Negotiation, _ *stream.Writer) error {
+	n.Secrets(queryName)
 	return nil
 }
 

@@ -191,10 +191,11 @@ func testWithoutTLS(t *testing.T) {
 	require.True(t, offered)
 	require.Equal(t, made, c.ask(fills("bill", "Calliope")))
 
-	require.Empty(t, (&register.Module{NoNew: true}).StreamFeatures())
+	_, offered = open(&register.Module{NoNew: true, InsecureWithoutTLS: true}, nil)
+	require.False(t, offered)
 
 	// §8: not to servers.
-	f := new(register.Module).StreamFeatures()[0]
+	f := new(register.Module).StreamFeatures()[1]
 	el := parse(t, asks)
 	require.True(t, f.Claims(el))
 	for _, other := range []string{

@@ -8,6 +8,7 @@ password are commands, {"do": verb, ...}, and each is answered with an event,
 import asyncio
 import hashlib
 import json
+import os
 from xml.etree import ElementTree
 
 from slixmpp.exceptions import IqError, IqTimeout
@@ -43,6 +44,8 @@ class Person(slixmpp_peer.Peer):
         super().__init__(*args)
         for plugin in PLUGINS:
             self.register_plugin(plugin)
+        if "INTEROP_REGISTER" in os.environ:
+            self.add_event_handler("register", self.on_register)
         # The test decides who may see what.
         self.auto_authorize = None
         self.auto_subscribe = False
@@ -192,6 +195,38 @@ class Person(slixmpp_peer.Peer):
 
         await self.plugin["xep_0077"].change_password(self.password, jid=server)
         return {"facts": facts}
+
+    async def do_adduser(self, jid, body):
+        """Executes the command by which an administrator adds an account."""
+        server, node = self.boundjid.domain, "http://jabber.org/protocol/admin#add-user"
+        commands = self.plugin["xep_0050"]
+        items = (await commands.get_commands(jid=server, local=False))["disco_items"]["items"]
+        stage = (await commands.send_command(server, node))["command"]
+        form = self.plugin["xep_0004"].make_form(ftype="submit")
+        values = {"accountjid": jid, "password": body, "password-verify": body}
+        for field in stage["form"].xml.iter("{jabber:x:data}field"):
+            name, kind = field.get("var"), field.get("type")
+            if kind == "hidden":
+                values[name] = field.findtext("{jabber:x:data}value")
+            if name in values:
+                form.add_field(var=name, ftype=kind, value=values[name])
+        done = await commands.send_command(
+            server, node, action="complete", payload=form, sessionid=stage["sessionid"]
+        )
+        nodes = " ".join(sorted(item[1] for item in items))
+        return {"facts": {"commands": nodes, "status": done["command"]["status"]}}
+
+    async def on_register(self, _):
+        """Makes an account before it logs in, if the test wants that."""
+        iq = self.make_iq_set()
+        iq["register"]["username"] = self.boundjid.user
+        iq["register"]["password"] = self.password
+        try:
+            await iq.send()
+            report("did", do="register")
+        except IqError as error:
+            report("refused", do="register", condition=error.condition)
+            self.disconnect()
 
     async def _handle_stream_features(self, features):
         caps = features.xml.find("{http://jabber.org/protocol/caps}c")
