@@ -376,7 +376,8 @@ func TestHandlerContextEndsWithTheSession(t *testing.T) {
 }
 
 // adversarialL07: one client floods another that does not read. The queue is
-// bounded, the reader is cut, and nobody else notices.
+// bounded, what does not fit stays out, a reader that takes nothing for a minute is
+// cut, and nobody else notices. A flood alone is the end of nobody's session.
 func adversarialL07(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const limit = 512 << 10
@@ -399,7 +400,7 @@ func adversarialL07(t *testing.T) {
 		n := scaled(10_000, 1_000_000)
 		status := strings.Repeat("x", 100)
 		for i := range n {
-			attacker.say(`<presence to='juliet@xmpp.test/balcony'><status>` + status + `</status></presence>`)
+			attacker.say(`<message type='error' to='juliet@xmpp.test/balcony'><body>` + status + `</body></message>`)
 			if i%(n/10) != 0 {
 				continue
 			}
@@ -412,7 +413,11 @@ func adversarialL07(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(32<<20), "what was queued is bounded")
 		synctest.Wait()
-		require.Contains(t, log.String(), "the client does not read")
+		attacker.say(`<message to='juliet@xmpp.test/balcony' id='more'/>`)
+		attacker.hears("message error juliet@xmpp.test/balcony→romeo@xmpp.test/orchard more resource-constraint")
+		require.NotContains(t, log.String(), "session ended")
+		<-time.After(2 * time.Minute)
+		require.Contains(t, log.String(), "session ended")
 		// The victim's connection is gone, after what was on its way.
 		require.Less(t, len(victim.rest()), 2*limit)
 		// Its address is free again.

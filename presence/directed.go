@@ -22,6 +22,17 @@ func (r *Router) direct(res *Resource, t *stanza.Transit, to []*Resource, out st
 		locked.unlock()
 		return nil
 	}
+	// What was shown has to be taken back, whatever it costs; the rest need not be
+	// shown.
+	if _, known := res.directed[t.To]; !known || t.Type != string(stanza.UnavailablePresence) {
+		if to, _ = uncrowded(to, nil); len(to) == 0 {
+			locked.unlock()
+			if t.Type != string(stanza.AvailablePresence) {
+				return nil
+			}
+			return stanza.ResourceConstraint
+		}
+	}
 	if t.Type != string(stanza.ErrorPresence) && !res.note(t.To, t.Type) {
 		locked.unlock()
 		return stanza.ResourceConstraint

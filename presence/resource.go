@@ -209,6 +209,18 @@ func (r *Resource) offer(t *stanza.Transit, st stream.Appender) error {
 	return r.write(st)
 }
 
+// crowded reports whether the queue of the client is so full that what anybody may
+// send it has to stay out. The rest is for what must not be lost, such as the end of
+// presence and pushes: if that does not fit, the session is over, and nobody should
+// be able to bring that about for somebody else.
+func (r *Resource) crowded() bool {
+	session := r.session.Load()
+	if session == nil {
+		return false
+	}
+	return session.Queued() > session.Limits().OutboundBytes/4*3
+}
+
 // intercepted is offer with what a module has put in between. If that panics, it
 // is the end of this session, and not of the one that the stanza came from.
 func (r *Resource) intercepted(f interceptor, t *stanza.Transit, st stream.Appender) (err error) {

@@ -444,7 +444,11 @@ func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Quest
 	if ans.Action == Keep {
 		return r.keep(ctx, res, q, t, out)
 	}
-	to := r.recipients(res, a, ans.Action, t)
+	to, crowded := uncrowded(r.recipients(res, a, ans.Action, t), res)
+	if crowded && len(to) == 0 {
+		// RFC 6120 §8.3.3.18: it reads too slowly for how much it is sent.
+		return q.refuse(stanza.ResourceConstraint).err()
+	}
 	if t.Kind == stanza.MessageKind {
 		t.Delivered = res.work.delivered[:0]
 		for _, one := range to {
@@ -496,6 +500,20 @@ func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Quest
 		return r.keep(ctx, res, q, t, out)
 	}
 	return ans.err()
+}
+
+// uncrowded drops those whose queue is too full from to, and reports whether there
+// were any. Who writes to themselves waits for themselves instead.
+func uncrowded(to []*Resource, from *Resource) (left []*Resource, some bool) {
+	left = to[:0]
+	for _, one := range to {
+		if one != from && one.crowded() {
+			some = true
+			continue
+		}
+		left = append(left, one)
+	}
+	return left, some
 }
 
 // err is the answer as an error for the sender.

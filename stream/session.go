@@ -166,6 +166,14 @@ func (s *Session) Counts() (in, out uint32) {
 	return s.received.Load(), s.out.stanzas
 }
 
+// Queued returns how many bytes are queued for the peer and not written yet; see
+// Limits.OutboundBytes.
+func (s *Session) Queued() int {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return int(s.out.queued - s.out.written)
+}
+
 // Send encodes el and queues it, and returns once it is queued. ctx bounds the
 // wait for room when Limits.OutboundBytes are queued already; cancelling it
 // later has no effect, and an element is never cut in two. An error of encoding

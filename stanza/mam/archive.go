@@ -53,28 +53,65 @@ func (m *Module) BeforeDeliver(ctx context.Context, t *stanza.Transit) {
 	}
 	var done archived
 	if forSender {
-		done.id, done.sent = m.forSender(ctx, t, sender, recipient, e)
+		done.in[0] = m.append(ctx, sender, e)
 	}
-	if forRecipient && m.forRecipient(ctx, t, recipient, e) || done.sent {
-		t.SenderExtra = append(t.SenderExtra, done)
+	if forRecipient {
+		done.in[1] = m.append(ctx, recipient, e)
+	}
+	if done == (archived{}) {
+		return
+	}
+	switch mine, theirs := done.in[0], done.in[1]; {
+	case theirs.ID != "":
+		m.tell(ctx, t, theirs)
+	case sender == recipient:
+		// A message to oneself has one id; its copies have it from the message.
+		m.tell(ctx, t, mine)
+		done.told = true
+	}
+	t.SenderExtra = append(t.SenderExtra, done)
+}
+
+// AfterRoute implements [stanza.AfterRouter]: what was to be stored offline, and was
+// refused in the end because there is no room, was not accepted (XEP-0313 §6.1). Its
+// sender has been told so; of the entries nothing is left but that they were there.
+func (m *Module) AfterRoute(ctx context.Context, t *stanza.Transit) {
+	if t.Refused == nil || t.Kind != stanza.MessageKind {
+		return
+	}
+	for _, p := range t.SenderExtra {
+		a, ok := p.(archived)
+		if !ok {
+			continue
+		}
+		for _, id := range a.in {
+			if id.ID == "" {
+				continue
+			}
+			// By now the entry may have been removed, for later ones.
+			if err := m.Store.Redact(ctx, id.By, id.ID); err != nil && !errors.Is(err, ErrNotFound) {
+				m.report(ctx, id.By, fmt.Errorf("mam: taking back a message: %w", err))
+			}
+		}
 	}
 }
 
-// archived says that a message went into an archive: a server that finds nobody to
-// take a message may come again with it, to store it offline. To other resources of
-// the sender it is the id in the sender's archive (XEP-0313 §3.5), if there is one
-// that the message does not have already.
+// archived says into which archives a message went: a server that finds nobody to
+// take a message may come again with it, to store it offline, or refuse it. To other
+// resources of the sender it is the id in the sender's archive (XEP-0313 §3.5), if
+// there is one that the message does not have already.
 type archived struct {
-	id   sid.StanzaID
-	sent bool
+	in   [2]sid.StanzaID // of the sender and of the recipient; zero is none
+	told bool            // the message has the id for the sender
 }
 
 // AppendXML implements [stanza.Payload].
 func (a archived) AppendXML(dst []byte) ([]byte, error) {
-	if a.id.ID == "" {
+	if a.told || a.in[0].ID == "" {
+		// XEP-0313 §3.5: the id for the recipient is not for the sender.
 		return dst, nil
 	}
-	return a.id.AppendXML(dst)
+	return a.in[0].AppendXML(dst)
 }
 
 // isArchived reports whether t has been here before.
@@ -189,41 +226,15 @@ func (m *Module) message(t *stanza.Transit, e *Entry) ([]byte, error) {
 	return b, nil
 }
 
-// forSender archives an outgoing message. The id is zero if the message has it.
-func (m *Module) forSender(ctx context.Context, t *stanza.Transit, sender, recipient jid.JID, e Entry) (sid.StanzaID, bool) {
-	id, err := m.append(ctx, sender, e)
-	switch {
-	case err != nil:
-		m.report(ctx, sender, err)
-		return sid.StanzaID{}, false
-	case sender == recipient:
-		// A message to oneself has one id; its copies have it from the message.
-		m.tell(ctx, t, id)
-		return sid.StanzaID{}, true
-	}
-	// XEP-0313 §3.5: not for the contact, but SHOULD be there in carbons.
-	return id, true
-}
-
-// forRecipient archives an incoming message.
-func (m *Module) forRecipient(ctx context.Context, t *stanza.Transit, recipient jid.JID, e Entry) bool {
-	id, err := m.append(ctx, recipient, e)
-	if err != nil {
-		m.report(ctx, recipient, err)
-		return false
-	}
-	m.tell(ctx, t, id)
-	return true
-}
-
-// append adds a message to an archive under a new id.
-func (m *Module) append(ctx context.Context, account jid.JID, e Entry) (sid.StanzaID, error) {
+// append adds a message to an archive under a new id, which is zero if that failed.
+func (m *Module) append(ctx context.Context, account jid.JID, e Entry) sid.StanzaID {
 	// XEP-0313 §3: unpredictable and unique; XEP-0359 §6: it tells nothing.
 	e.ID = stanza.NewID()
 	if err := m.Store.Append(ctx, account, &e, m.keep(account)); err != nil {
-		return sid.StanzaID{}, fmt.Errorf("mam: archiving a message: %w", err)
+		m.report(ctx, account, fmt.Errorf("mam: archiving a message: %w", err))
+		return sid.StanzaID{}
 	}
-	return sid.StanzaID{ID: e.ID, By: account}, nil
+	return sid.StanzaID{ID: e.ID, By: account}
 }
 
 // tell puts the id into the message (XEP-0313 §3.5: MUST).

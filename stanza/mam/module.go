@@ -71,6 +71,7 @@ var (
 	_ stanza.PublicModule    = (*Module)(nil)
 	_ stanza.Featurer        = (*Module)(nil)
 	_ stanza.BeforeDeliverer = (*Module)(nil)
+	_ stanza.AfterRouter     = (*Module)(nil)
 	_ stanza.AccountWatcher  = (*Module)(nil)
 )
 
