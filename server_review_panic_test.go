@@ -79,6 +79,11 @@ func (b *rosterBomb) Roster(ctx context.Context, account jid.JID) (roster.Roster
 	return b.MemoryStore.Roster(ctx, account)
 }
 
+func (b *rosterBomb) Item(ctx context.Context, account, contact jid.JID) (roster.Item, error) {
+	b.at("Roster")
+	return b.MemoryStore.Item(ctx, account, contact)
+}
+
 func (b *rosterBomb) Put(ctx context.Context, account jid.JID, item roster.Item) (uint64, error) {
 	b.at("Put")
 	return b.MemoryStore.Put(ctx, account, item)

@@ -14,6 +14,7 @@ import (
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/blocking"
 	"stanzakit.dev/xmpp/stanza/csi"
+	"stanzakit.dev/xmpp/stream"
 )
 
 // Directed presence beyond the bound is refused whoever it is for: otherwise the
@@ -132,9 +133,12 @@ func TestBlockHidesDirectedPresence(t *testing.T) {
 func TestMuchPresenceOfContactsDoesNotKeepClientOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		rosters := new(roster.MemoryStore)
-		s := memoryServer(t, func(s *xmpp.Server) { s.Rosters = rosters })
+		s := memoryServer(t, func(s *xmpp.Server) {
+			s.Rosters = rosters
+			s.Limits = &stream.Limits{ElementBytes: 20 << 10, OutboundBytes: 64 << 10}
+		})
 		want := map[string]bool{}
-		status := strings.Repeat("x", 100<<10)
+		status := strings.Repeat("x", 15<<10)
 		for i := range 10 {
 			name := fmt.Sprintf("mallory%d", i)
 			_, err := rosters.Put(t.Context(), address(julietJID), roster.Item{JID: address(name + "@xmpp.test"), State: roster.To})

@@ -68,24 +68,24 @@ func TestLargestPresence(t *testing.T) {
 		romeo.login("romeo", "orchard", "")
 		romeo.say(`<presence/>`)
 		romeo.until("/>")
-		fill := func(start, end string) string {
-			return start + strings.Repeat("x", 256<<10-len(start)-len(end)) + end
+		fill := func(size int, start, end string) string {
+			return start + strings.Repeat("x", size-len(start)-len(end)) + end
 		}
 		const in = " from='juliet@xmpp.test/balcony'"
 		for range 2 {
-			juliet.say(fill(`<presence id='l'><status>`, `</status></presence>`))
+			juliet.say(fill(16<<10, `<presence id='l'><status>`, `</status></presence>`))
 			require.Contains(t, romeo.until("</presence>"), in)
 			juliet.until("</presence>")
 			romeo.say(`<presence type='probe' to='` + full("balcony") + `' id='p1'/>`)
 			require.Contains(t, romeo.until("/>"), in)
 			romeo.say(`<presence type='probe' to='` + julietJID + `' id='p2'/>`)
 			require.Contains(t, romeo.until("</presence>"), in)
-			juliet.say(fill(`<presence type='unavailable'><status>`, `</status></presence>`))
+			juliet.say(fill(16<<10, `<presence type='unavailable'><status>`, `</status></presence>`))
 			require.Contains(t, romeo.until("</presence>"), "type='unavailable'"+in)
 			juliet.until("</presence>")
 		}
 		// The same for a message that is stored, with the time.
-		romeo.say(fill(`<message to='`+julietJID+`' id='m'><body>`, `</body></message>`))
+		romeo.say(fill(256<<10, `<message to='`+julietJID+`' id='m'><body>`, `</body></message>`))
 		romeo.say(`<message to='romeo@xmpp.test/orchard' id='next'/>`)
 		require.Contains(t, romeo.until("/>"), "id='next'")
 		juliet.say(`<presence/>`)

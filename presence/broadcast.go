@@ -40,7 +40,13 @@ func (s *shown) element() *stream.Element {
 
 // announce handles presence without an address: what a client says of itself to
 // all who may know (RFC 6121 §4.2, §4.4, §4.5).
-func (r *Router) announce(ctx context.Context, res *Resource, t *stanza.Transit) {
+//
+// The error is for the client: each resource keeps what it broadcast, to show it
+// to those who come later, so there is a bound for that.
+func (r *Router) announce(ctx context.Context, res *Resource, t *stanza.Transit) error {
+	if len(t.Element.Raw()) > maxPresence {
+		return stanza.PolicyViolation
+	}
 	switch stanza.PresenceType(t.Type) {
 	case stanza.AvailablePresence:
 		r.appear(ctx, res, t)
@@ -50,7 +56,11 @@ func (r *Router) announce(ctx context.Context, res *Resource, t *stanza.Transit)
 		}
 	}
 	// Other types without an address are addressed to nobody.
+	return nil
 }
+
+// maxPresence is how long presence that is broadcast may be, in bytes.
+const maxPresence = 16 << 10
 
 // sealOwn makes a letter of what a client broadcasts.
 func (r *Router) sealOwn(res *Resource, el *stream.Element) (letter, bool) {

@@ -16,7 +16,7 @@ import (
 func (r *Router) shares(ctx context.Context, a *account, of, viewer jid.JID) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	item, err := r.item(ctx, a, viewer.Bare())
+	item, err := r.peek(ctx, a, viewer.Bare())
 	if item.State.Has(roster.From) {
 		return true, nil
 	}
@@ -61,7 +61,7 @@ func (r *Router) probe(ctx context.Context, res *Resource, contact jid.JID, p *p
 	defer r.table.done(a)
 	locked := a.lock()
 	defer locked.unlock()
-	item, err := r.item(ctx, a, bare)
+	item, err := r.peek(ctx, a, bare)
 	if err != nil {
 		// Nobody knows whether the subscription is one: it is not to be ended.
 		r.report("reading a roster failed", err)
@@ -141,7 +141,7 @@ func (r *Router) probed(ctx context.Context, res *Resource, t *stanza.Transit) {
 	locked := a.lock()
 	defer locked.unlock()
 	own := bare == t.From.Bare()
-	item, err := r.item(ctx, a, t.From.Bare())
+	item, err := r.peek(ctx, a, t.From.Bare())
 	if err != nil && !own {
 		r.report("reading a roster failed", err)
 		return // nobody knows whether the subscription is one

@@ -50,6 +50,22 @@ func (r *Router) item(ctx context.Context, a *account, contact jid.JID) (roster.
 	return item, err
 }
 
+// peek is item for looking at it only: of an account that nobody is connected with
+// it does not read the whole roster, if the store can do better. Whoever comes looks
+// at each of their contacts. The caller holds the lock of the account.
+func (r *Router) peek(ctx context.Context, a *account, contact jid.JID) (roster.Item, error) {
+	one, ok := r.Rosters.(roster.ItemStore)
+	if !ok || a.loaded && !a.doubt || len(a.connected()) > 0 {
+		return r.item(ctx, a, contact)
+	}
+	item, err := one.Item(ctx, a.addr, contact)
+	item.JID = contact
+	if err != nil {
+		err = storeError(err)
+	}
+	return item, err
+}
+
 // put stores an item. The caller holds the lock of the account.
 func (r *Router) put(ctx context.Context, a *account, item roster.Item) (uint64, error) {
 	version, err := r.Rosters.Put(ctx, a.addr, item)
@@ -241,7 +257,7 @@ func (r *Router) Subscribed(ctx context.Context, account, contact jid.JID) (rost
 	defer r.table.done(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	item, err := r.item(ctx, a, contact.Bare())
+	item, err := r.peek(ctx, a, contact.Bare())
 	return item.State, err
 }
 

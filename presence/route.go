@@ -229,8 +229,7 @@ func (r *Router) forward(ctx context.Context, res *Resource, t *stanza.Transit) 
 		}
 	}
 	if t.Kind == stanza.PresenceKind && t.To.IsZero() {
-		r.announce(ctx, res, t)
-		return nil
+		return r.announce(ctx, res, t)
 	}
 	if done, err := r.gate(t.From, t.To, t); done {
 		return err

@@ -28,6 +28,7 @@ type view struct {
 	// told are the addresses that were sent directed presence (RFC 6121 §4.6); false
 	// for those told since that it does not hold any more.
 	told    map[jid.JID]bool
+	held    held // presence that is not believed yet
 	ignored uint64
 }
 
@@ -51,13 +52,30 @@ func (v *view) sender(p *stanza.Presence) jid.JID {
 // apply takes note of p. Listed is whether the sender is in the roster, or the
 // account itself.
 func (v *view) apply(p *stanza.Presence, now time.Time, listed bool) []Event {
+	if listed {
+		// What came before p is told before.
+		if events := v.release(v.sender(p).Bare()); events != nil {
+			return append(events, v.take(p, now, listed)...)
+		}
+	}
+	return v.take(p, now, listed)
+}
+
+// take is apply for p alone.
+func (v *view) take(p *stanza.Presence, now time.Time, listed bool) []Event {
 	from := v.sender(p)
 	switch p.Type {
 	case stanza.AvailablePresence, stanza.UnavailablePresence, stanza.ErrorPresence:
 		// RFC 6121 §4.2.4: the roster, or who there is an exchange with (§4.6); and
-		// nobody else.
-		if !listed && !v.toldTo(from.Bare()) {
-			return nil
+		// nobody else, unless it turns out that the roster was late.
+		if !listed {
+			if !v.toldTo(from.Bare()) {
+				v.held.note(p, from, now)
+				return nil
+			}
+			if p.Type != stanza.ErrorPresence {
+				v.held.drop(from) // p is newer
+			}
 		}
 	case stanza.SubscribePresence, stanza.UnsubscribePresence, stanza.SubscribedPresence, stanza.UnsubscribedPresence:
 		from = from.Bare() // §3: subscriptions are between accounts
@@ -250,6 +268,7 @@ func (v *view) forget(contact jid.JID) []Event {
 // forgetAvailable is forget for somebody whose departure, if that is known, is
 // kept.
 func (v *view) forgetAvailable(contact jid.JID) []Event {
+	v.held.drop(contact)
 	if c := v.contacts[contact]; c != nil && c.gone != nil {
 		return nil
 	}
@@ -260,7 +279,7 @@ func (v *view) forgetAvailable(contact jid.JID) []Event {
 // more.
 func (v *view) lapse() {
 	maps.DeleteFunc(v.contacts, func(_ jid.JID, c *seen) bool { return c.gone == nil })
-	v.count, v.told, v.own = 0, nil, stanza.Presence{}
+	v.count, v.told, v.held, v.own = 0, nil, nil, stanza.Presence{}
 }
 
 // ask notes a request for a subscription. It reports false if nothing is new: the
@@ -273,11 +292,7 @@ func (v *view) ask(p *stanza.Presence, from jid.JID) bool {
 		v.ignored++
 		return false
 	}
-	// As on the server, a long one is cut down to what it says.
-	kept := &stanza.Presence{To: v.account, Type: p.Type, Status: shortened(p.Status)}
-	if b, err := p.AppendXML(nil); err == nil && len(b) <= maxRequest {
-		kept = p.Clone()
-	}
+	kept := keptPresence(p, maxRequest)
 	kept.From = ownJID(from)
 	v.asking = append(v.asking, kept)
 	return true

@@ -37,8 +37,8 @@ func (r *Router) InRoster(ctx context.Context, account, contact jid.JID) (bool, 
 	defer r.table.done(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	item, ok := r.rosterOf(ctx, a)[contact.Bare()]
-	return ok && item.Listed(), nil
+	item, err := r.peek(ctx, a, contact.Bare())
+	return item.Listed(), err
 }
 
 // RosterSize returns how many contacts are in the roster of an account.

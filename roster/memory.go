@@ -80,6 +80,18 @@ func (m *MemoryStore) Roster(_ context.Context, account jid.JID) (Roster, error)
 	return r, nil
 }
 
+// Item implements [ItemStore].
+func (m *MemoryStore) Item(_ context.Context, account, contact jid.JID) (Item, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if k := m.accounts[account]; k != nil {
+		if at, ok := k.find(contact); ok {
+			return k.items[at].Item, nil
+		}
+	}
+	return Item{}, nil
+}
+
 // Put implements [Store].
 func (m *MemoryStore) Put(ctx context.Context, account jid.JID, item Item) (uint64, error) {
 	if !item.Noted() {

@@ -87,3 +87,11 @@ type Store interface {
 	// what is not there is no error.
 	Delete(ctx context.Context, account jid.JID) error
 }
+
+// ItemStore is a [Store] that can look one contact up. A server asks it about those
+// who are not connected, once for each contact of who comes: without it, it reads
+// whole rosters for that.
+type ItemStore interface {
+	// Item returns the item of a contact, and a zero Item if there is none.
+	Item(ctx context.Context, account, contact jid.JID) (Item, error)
+}

@@ -107,6 +107,15 @@ func (t *txn) item(account, contact jid.JID) (i roster.Item, ok bool, err error)
 	return i, true, err
 }
 
+// Item implements roster.ItemStore.
+func (r rosters) Item(ctx context.Context, account, contact jid.JID) (item roster.Item, err error) {
+	err = r.db.view(ctx, func(t *txn) error {
+		item, _, err = t.item(account, contact)
+		return err
+	})
+	return item, err
+}
+
 // Roster implements roster.Store.
 func (s rosters) Roster(ctx context.Context, account jid.JID) (r roster.Roster, err error) {
 	err = s.db.view(ctx, func(t *txn) error {

@@ -83,9 +83,8 @@ func NewContender(t testing.TB, name string, o ContenderOptions) *Contender {
 	}
 	t.Cleanup(func() {
 		c.Stop()
-		if t.Failed() {
-			log, err := os.ReadFile(c.log())
-			t.Logf("output of %s (%v):\n%s", name, err, log[max(0, len(log)-4096):])
+		if log, err := os.ReadFile(c.log()); err == nil && t.Failed() {
+			t.Logf("output of %s:\n%s", name, log[max(0, len(log)-4096):])
 		}
 	})
 	return c

@@ -182,12 +182,16 @@ func fanout(ctx context.Context, t *target, n, window int) (*traffic, error) {
 		}
 	}
 	x.read(owner, "</status>", func(int) {}) // what it is told of itself does not count
+	came := newMeter()                       // one for whoever waits
 	for _, w := range contacts {
-		x.read(w, "</status>", x.received.add)
+		x.read(w, "</status>", func(n int) {
+			came.add(n)
+			x.received.add(n)
+		})
 	}
 	x.send(func() error {
 		for k := 0; ; k++ {
-			if err := x.received.wait(x.going, int64((k-window+1)*n)); err != nil || x.going.Err() != nil {
+			if err := came.wait(x.going, int64((k-window+1)*n)); err != nil || x.going.Err() != nil {
 				return err
 			}
 			x.sent.Add(int64(n))

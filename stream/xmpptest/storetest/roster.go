@@ -55,6 +55,16 @@ func (s rosters) get(account jid.JID) roster.Roster {
 	s.t.Helper()
 	r, err := s.Roster(context.Background(), account)
 	s.noError(err)
+	if one, ok := s.Store.(roster.ItemStore); ok { // and then it says the same
+		for _, want := range r.Items {
+			i, err := one.Item(context.Background(), account, want.JID)
+			s.noError(err)
+			s.must(i.JID == want.JID && i.Equal(want), "Item returns %v, and Roster %v", i, want)
+		}
+		i, err := one.Item(context.Background(), account, jid.MustParse("nobody.example"))
+		s.noError(err)
+		s.must(i.JID.IsZero() && !i.Noted(), "Item returns %v for nobody", i)
+	}
 	return r
 }
 
