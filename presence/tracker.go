@@ -22,6 +22,16 @@ type TrackerOptions struct {
 	// contacts, from the resources of the own account, and from who was sent
 	// directed presence; from anybody else it is ignored (RFC 6121 §4.2.4). Nil
 	// believes everybody, for programs that have no roster.
+	//
+	// A program that sets InRoster passes each change of the roster to
+	// [Tracker.Follow]. A roster push comes from the account and presence from the
+	// contact, and [stanza.Conn.Serve] handles the two at the same time, so that
+	// presence of a new contact may be here first. The Tracker holds it back, bounded
+	// and out of sight, until Follow or the contact's next presence finds that
+	// InRoster says yes.
+	//
+	// It is asked without a lock of the Tracker, in Apply and in Follow, by several
+	// goroutines at the same time.
 	InRoster func(contact jid.JID) bool
 
 	// OnEvent is told what comes of presence, when the Tracker is installed as a
@@ -111,40 +121,81 @@ func (t *Tracker) Filter(ctx context.Context, s stanza.Sender, st stanza.Stanza)
 
 // Apply takes note of presence that the client has received, and returns what came
 // of it: nothing if the sender is not believed, and one event for each resource if
-// a contact has become unavailable as a whole. OnEvent is not called.
+// a contact has become unavailable as a whole. If presence of the contact was held
+// back until now, what came of that is first. OnEvent is not called.
 func (t *Tracker) Apply(p *stanza.Presence) []Event {
 	if p == nil {
 		return nil
 	}
-	// Asked without the lock: the answer may have to wait for somebody else's.
-	from := t.view.sender(p)
-	listed := t.opts.InRoster == nil || from.Bare() == t.opts.Account || t.opts.InRoster(from.Bare())
+	contact := t.view.sender(p).Bare()
+	listed := t.listed(contact)
+	t.mu.Lock()
+	events := t.view.apply(p, time.Now(), listed)
+	t.mu.Unlock()
+	if listed {
+		return events
+	}
+	// The contact may have come into the roster, and Follow may have been called,
+	// after InRoster had said no and before p was held.
+	return append(events, t.release(contact)...)
+}
+
+// listed reports whether a contact is believed as it is in the roster, or the account
+// itself. The caller does not hold the lock: the answer may have to wait for somebody
+// else's.
+func (t *Tracker) listed(contact jid.JID) bool {
+	return t.opts.InRoster == nil || contact == t.opts.Account || t.opts.InRoster(contact)
+}
+
+// release makes known what is held of a contact, if that is believed by now. The
+// caller does not hold the lock.
+func (t *Tracker) release(contact jid.JID) []Event {
+	t.mu.Lock()
+	has := t.view.early.has(contact)
+	t.mu.Unlock()
+	if !has || !t.listed(contact) {
+		return nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.view.apply(p, time.Now(), listed)
+	return t.view.release(contact)
 }
 
 // Follow takes note of a change of the roster, such as [roster.Options.OnChange]
-// is told. A contact that the account is no longer subscribed to is unavailable from
-// then on as far as anybody can tell (RFC 6121 §3.3.1), which are the events that it
-// returns; a request that was approved, by this client or another one of the
-// account, is no longer pending.
+// is told, once InRoster knows of it. It returns what came of it:
+//
+//   - A contact that InRoster says yes to is available as presence has said that came
+//     before. At most 256 resources are held back that way, 16 of one contact; one
+//     more takes the place of the oldest. Who has left meanwhile is not among them.
+//   - A contact that the account is no longer subscribed to is unavailable from then
+//     on as far as anybody can tell (RFC 6121 §3.3.1).
+//
+// A request that was approved, by this client or another one of the account, is no
+// longer pending.
+//
+// OnEvent is not called. It may be told of newer presence of the contact before the
+// caller has looked at the events: [Tracker.Best] says how things are.
 func (t *Tracker) Follow(e roster.Event) []Event {
 	contact := e.Contact().Bare()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if e.After.State.Has(roster.From) {
 		t.view.settle(contact)
 	}
+	var events []Event
 	lost := e.Removed() || e.Before.State.Has(roster.To) && !e.After.State.Has(roster.To)
-	if !lost || contact == t.opts.Account || t.view.toldTo(contact) {
-		return nil
+	if lost && contact != t.opts.Account && !t.view.toldTo(contact) {
+		events = t.view.forget(contact)
 	}
-	return t.view.forget(contact)
+	t.mu.Unlock()
+	if lost {
+		return events
+	}
+	return t.release(contact)
 }
 
-// Reset forgets the session that has ended: who is available, pending requests,
-// which the server delivers again (RFC 6121 §3.1.3 rule 4), and directed presence.
+// Reset forgets the session that has ended: who is available, presence that is held
+// back, pending requests, which the server delivers again (RFC 6121 §3.1.3 rule 4), and
+// directed presence.
 // When contacts were last available it keeps, but for those who were available
 // until now: when they go nobody will tell. There are no events.
 func (t *Tracker) Reset() {

@@ -60,7 +60,9 @@ type Event struct {
 	// Others is how many other resources of the contact are available.
 	Others int
 	// Presence is the stanza, with its payloads. It is borrowed like the stanza that
-	// was applied: use Clone to keep it. It is nil if no stanza has made the event.
+	// was applied: use Clone to keep it. It is nil if no stanza has made the event. One
+	// that was held back, see [Tracker.Follow], is a copy, which has no payloads if it
+	// was longer than 4,096 octets.
 	Presence *stanza.Presence
 }
 

@@ -99,7 +99,7 @@ func (term *terminal) ends() (rest string, err error) {
 
 // Two people, one with two terminals, over a real server.
 //
-//conformance:proves 6121-3.1.4-1 6121-4.5.1-1
+//conformance:proves 6121-3.1.4-1 6121-4.5.1-1 6121-5.2.2-3
 func TestChat(t *testing.T) {
 	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
 		s.Modules = append(s.Modules, &carbons.Module{})
