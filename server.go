@@ -292,8 +292,12 @@ func (s *Server) serve(ctx context.Context, l net.Listener, directTLS bool) erro
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
+	// The sessions may outlive this call. One function for all of them costs each of
+	// them nothing.
+	context.AfterFunc(ctx, func() {
+		l.Close()
+		s.drop(ctx)
+	})
 	var delay time.Duration
 	for {
 		nc, err := l.Accept()
@@ -320,6 +324,21 @@ func (s *Server) serve(ctx context.Context, l net.Listener, directTLS bool) erro
 	}
 }
 
+// drop ends the sessions that were accepted with a context which is over.
+func (s *Server) drop(ctx context.Context) {
+	s.mu.Lock()
+	var over []*serverConn
+	for c := range s.conns {
+		if c.parent == ctx {
+			over = append(over, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range over {
+		c.abort(context.Cause(ctx))
+	}
+}
+
 // isTemporary reports whether an error of Accept may pass.
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }
@@ -335,6 +354,9 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 		return
 	}
 	c.directTLS = directTLS
+	if ctx.Err() != nil {
+		c.abort(context.Cause(ctx)) // drop may have come before it
+	}
 	// Owner: the server. Stops when the session ends, which Shutdown and Close
 	// bring about. Joined through c.done.
 	go func() {
@@ -345,7 +367,7 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 		}
 		// In a goroutine of its own, since negotiation takes a large stack, and
 		// this one may be idle for days.
-		go func() { s.ended(c, c.run(ctx, session)) }()
+		go func() { s.ended(c, c.run(session)) }()
 	}()
 }
 
@@ -413,7 +435,7 @@ func (s *Server) enter(ctx context.Context, nc net.Conn) (*serverConn, error) {
 	case len(s.conns) >= orDefault(s.MaxConnections, 20_000):
 		return nil, fmt.Errorf("xmpp: %d connections are open already", len(s.conns))
 	}
-	c := &serverConn{server: s, raw: nc, since: time.Now(), done: make(chan struct{})}
+	c := &serverConn{server: s, raw: nc, parent: ctx, since: time.Now(), done: make(chan struct{})}
 	c.place = s.router.Connect(context.WithValue(ctx, connKey{}, c))
 	if s.conns == nil {
 		s.conns = make(map[*serverConn]struct{})

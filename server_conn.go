@@ -18,6 +18,7 @@ type serverConn struct {
 	raw       net.Conn
 	since     time.Time
 	directTLS bool                 // TLS comes before the stream
+	parent    context.Context      // of Serve, which ends it; see Server.drop
 	refused   bool                 // turned away before anything was read; for whoever called serve
 	place     *presence.Connection // its place in the router
 	done      chan struct{}        // closed when everything about the connection is over
@@ -36,7 +37,8 @@ func (c *serverConn) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.run(ctx, session)
+	defer context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })()
+	return c.run(session)
 }
 
 // open negotiates. A panic of a callback costs this connection and nobody else's.
@@ -55,9 +57,8 @@ func (c *serverConn) open() (session *stream.Session, err error) {
 
 // run routes what the client sends. An idle session keeps the stack of this
 // function and of those that it calls down to the read: let them stay small.
-func (c *serverConn) run(ctx context.Context, session *stream.Session) error {
+func (c *serverConn) run(session *stream.Session) error {
 	defer c.place.Leave()
-	defer context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })()
 	return c.place.Serve(session)
 }
 

@@ -112,10 +112,13 @@ func TestModulesRemoveAll(t *testing.T) {
 			})
 			victim := address("victim@xmpp.test")
 			friend := join(t, s, "friend", "x")
-			friend.say(`<presence/><presence type='subscribe' to='victim@xmpp.test'/>`)
 			sessions := []*peer{join(t, s, "victim", "a"), join(t, s, "victim", "b"), join(t, s, "victim", "c")}
-			sessions[0].say(`<presence/><presence type='subscribed' to='friend@xmpp.test'/>`)
-			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			sessions[0].say(`<presence/><presence type='subscribed' to='friend@xmpp.test'/>`) // beforehand (RFC 6121 §3.4)
+			sessions[0].hear()
+			friend.say(`<presence/><presence type='subscribe' to='victim@xmpp.test'/>`)
+			for friend.hear().Attr("type") != "subscribed" {
+			}
+			ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 			defer stop()
 			var wg sync.WaitGroup
 			bother := func(p *peer, what []string) {

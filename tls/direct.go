@@ -184,7 +184,7 @@ func prepareDirect(domains []jid.JID, opts *ServerOptions, protocol string) (*di
 			return nil, err
 		}
 		cert, err := other.config.GetCertificate(hello)
-		first.used = cert
+		first.presented.cert = cert
 		return cert, err
 	}
 	return h, nil
@@ -208,7 +208,7 @@ func (h *directServer) meant(sni string) jid.JID {
 // one that was named, or else all that the certificate is good for.
 func (h *directServer) covered(sni string) []jid.JID {
 	out := []jid.JID{h.chosen}
-	own := leaf(h.side.used)
+	own := leaf(h.side.presented.cert)
 	if sni != "" || own == nil {
 		return out
 	}

@@ -267,7 +267,7 @@ func TestServerLeaf(t *testing.T) {
 
 	// A stream to the domain that nobody named, if it is not known what was presented.
 	im := jid.MustParse("im.example")
-	h := &directServer{side: &serverSide{}, domains: []jid.JID{im, jid.MustParse("other.example")}, chosen: im}
+	h := &directServer{side: &serverSide{presented: new(presented)}, domains: []jid.JID{im, jid.MustParse("other.example")}, chosen: im}
 	require.Equal(t, []jid.JID{im}, h.covered(""))
 	require.Nil(t, leaf(&tls.Certificate{Certificate: [][]byte{{1}}}))
 }

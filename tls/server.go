@@ -105,10 +105,17 @@ func (o *ServerOptions) config() (*tls.Config, error) {
 
 // serverSide is one handshake of the receiving entity.
 type serverSide struct {
-	config   *tls.Config
-	verifier *verifier        // of clients
-	used     *tls.Certificate // what was presented; written during the handshake
+	config    *tls.Config
+	verifier  *verifier // of clients
+	presented *presented
 }
+
+// presented is which certificate was presented; it is written during the handshake.
+// A connection keeps its config, and so this, but no serverSide.
+type presented struct{ cert *tls.Certificate }
+
+// noRoots is for what nil would mean those of the system. Nothing is added to it.
+var noRoots = x509.NewCertPool()
 
 // prepare returns a handshake for a stream between a client and a server that is
 // addressed to domain.
@@ -128,9 +135,10 @@ func (o *ServerOptions) prepareFor(domain jid.JID, service string) (*serverSide,
 	}
 	roots := c.ClientCAs
 	if roots == nil {
-		roots = x509.NewCertPool() // nil would be those of the system
+		roots = noRoots
 	}
-	s := &serverSide{config: c, verifier: &verifier{
+	own := new(presented)
+	s := &serverSide{config: c, presented: own, verifier: &verifier{
 		roots:      roots,
 		usages:     clientUsages,
 		now:        clock(c),
@@ -145,7 +153,7 @@ func (o *ServerOptions) prepareFor(domain jid.JID, service string) (*serverSide,
 		asked := *hello
 		asked.ServerName = ref.host
 		cert, err := choose(&asked, ref, certs, get)
-		s.used = cert
+		own.cert = cert
 		return cert, err
 	}
 	return s, nil
@@ -195,7 +203,7 @@ func (s *serverSide) handshake(ctx context.Context, conn net.Conn) (net.Conn, st
 		p, err := s.verifier.judge(ctx, cs.PeerCertificates)
 		client, verified = p, err == nil
 	}
-	sec := describe(&cs, client, verified, leaf(s.used))
+	sec := describe(&cs, client, verified, leaf(s.presented.cert))
 	sec.OwnCertificate = true
 	return secured, sec, nil
 }

@@ -11,12 +11,12 @@ import (
 // The bounds of presence that is held. An address that is too many takes the place
 // of the one that has been there for the longest time.
 const (
-	maxEarly        = 256     // addresses
-	maxEarlyContact = 16      // of them those of one contact
-	maxEarlyStanza  = 4 << 10 // octets of a stanza that is held as it came; a longer one is cut down
+	maxHeld        = 256     // addresses
+	maxHeldContact = 16      // of them those of one contact
+	maxHeldStanza  = 4 << 10 // octets of a stanza that is held as it came; a longer one is cut down
 )
 
-// early is the last available presence of each full JID that is not believed yet, who
+// heldBack is the last available presence of each full JID that is not believed yet, who
 // came first in front.
 //
 // RFC 6121 §4.2.4 has a client ignore the presence of those who are not in the
@@ -24,9 +24,9 @@ const (
 // contact's presence may come, or be handled, before the roster push that tells of the
 // contact (RFC 6121 §3.1.6). It does not come again, so that it has to be kept until it
 // is known whether it is that of a stranger.
-type early []earlyPresence
+type heldBack []heldPresence
 
-type earlyPresence struct {
+type heldPresence struct {
 	p  *stanza.Presence // a copy, with a From
 	at time.Time        // when it was sent, see sentAt
 }
@@ -35,28 +35,28 @@ type earlyPresence struct {
 func (v *view) hold(p *stanza.Presence, now time.Time) {
 	switch p.Type {
 	case stanza.UnavailablePresence:
-		v.early.drop(p.From)
+		v.back.drop(p.From)
 	case stanza.AvailablePresence:
 		at, _ := sentAt(p, now)
-		v.early.keep(earlyPresence{keptPresence(p, maxEarlyStanza, ownJID(p.From), v.account), at})
+		v.back.keep(heldPresence{keptPresence(p, maxHeldStanza, ownJID(p.From), v.account), at})
 	}
 	// An error says nothing about who is available.
 }
 
 // keep adds presence, in the place of what the same address has said before.
-func (e *early) keep(x earlyPresence) {
-	if i := slices.IndexFunc(*e, func(y earlyPresence) bool { return y.p.From == x.p.From }); i >= 0 {
-		(*e)[i] = x
+func (h *heldBack) keep(x heldPresence) {
+	if i := slices.IndexFunc(*h, func(y heldPresence) bool { return y.p.From == x.p.From }); i >= 0 {
+		(*h)[i] = x
 		return
 	}
-	e.makeRoom(x.p.From.Bare())
-	*e = append(*e, x)
+	h.makeRoom(x.p.From.Bare())
+	*h = append(*h, x)
 }
 
 // makeRoom lets the oldest go if there is no room for one more of a contact.
-func (e *early) makeRoom(contact jid.JID) {
+func (h *heldBack) makeRoom(contact jid.JID) {
 	first, n := 0, 0
-	for i, x := range *e {
+	for i, x := range *h {
 		if x.p.From.Bare() == contact {
 			if n == 0 {
 				first = i
@@ -65,39 +65,39 @@ func (e *early) makeRoom(contact jid.JID) {
 		}
 	}
 	switch {
-	case n >= maxEarlyContact:
-		*e = slices.Delete(*e, first, first+1)
-	case len(*e) >= maxEarly:
-		*e = slices.Delete(*e, 0, 1)
+	case n >= maxHeldContact:
+		*h = slices.Delete(*h, first, first+1)
+	case len(*h) >= maxHeld:
+		*h = slices.Delete(*h, 0, 1)
 	}
 }
 
 // drop forgets an address, and with a bare JID all of its resources (RFC 6121
 // §4.5.4).
-func (e *early) drop(from jid.JID) {
-	*e = slices.DeleteFunc(*e, func(x earlyPresence) bool {
+func (h *heldBack) drop(from jid.JID) {
+	*h = slices.DeleteFunc(*h, func(x heldPresence) bool {
 		return x.p.From == from || from.IsBare() && x.p.From.Bare() == from
 	})
 }
 
 // has reports whether anything of a contact is held.
-func (e early) has(contact jid.JID) bool {
-	return slices.ContainsFunc(e, func(x earlyPresence) bool { return x.p.From.Bare() == contact })
+func (h heldBack) has(contact jid.JID) bool {
+	return slices.ContainsFunc(h, func(x heldPresence) bool { return x.p.From.Bare() == contact })
 }
 
 // release makes known what is held of a contact, who is believed now, as if it came
 // now but for its time.
 func (v *view) release(contact jid.JID) []Event {
-	if !v.early.has(contact) {
+	if !v.back.has(contact) {
 		return nil
 	}
 	var events []Event
-	for _, x := range v.early {
+	for _, x := range v.back {
 		if x.p.From.Bare() == contact {
 			events = append(events, v.appear(Event{Type: x.p.Type, JID: x.p.From, Presence: x.p}, x.at)...)
 		}
 	}
-	v.early.drop(contact)
+	v.back.drop(contact)
 	return events
 }
 
