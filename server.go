@@ -375,7 +375,7 @@ func (s *Server) serveAsync(ctx context.Context, nc net.Conn, directTLS bool) {
 func (s *Server) ended(c *serverConn, err error) {
 	defer s.leave(c)
 	switch {
-	case err == nil, s.isClosing():
+	case err == nil, s.isClosing(), errors.Is(err, stream.ErrPeerClosed): // in good order
 	case c.refused:
 		s.logRefusal(err)
 	default:

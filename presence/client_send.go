@@ -159,7 +159,7 @@ func (t *Tracker) Unsubscribe(ctx context.Context, s roster.Sender, contact jid.
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if contact = contact.Bare(); !t.view.toldTo(contact) {
-		t.view.back.drop(contact)
+		t.view.waiting.drop(contact)
 		t.view.forget(contact)
 	}
 	return nil

@@ -14,24 +14,32 @@ import (
 // A client shows who of its contacts comes and goes.
 func ExampleTracker() {
 	account := jid.MustParse("juliet@example.com")
-	contacts, err := roster.NewClient(&roster.Options{Account: account})
+	happened := func(e presence.Event) {
+		switch {
+		case e.Type == stanza.SubscribePresence:
+			fmt.Println(e.Contact(), "asks to see your presence:", e.Presence.Status)
+		case e.Came():
+			fmt.Println(e.Contact(), "is here")
+		case e.Went() && e.Presence == nil:
+			fmt.Println(e.Contact(), "is not to be seen any more")
+		case e.Went():
+			fmt.Println(e.Contact(), "has left:", e.Presence.Status)
+		}
+	}
+	var people *presence.Tracker
+	contacts, err := roster.NewClient(&roster.Options{Account: account, OnChange: func(_ context.Context, change roster.Event) {
+		for _, e := range people.Follow(change) {
+			happened(e)
+		}
+	}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	people, err := presence.NewTracker(&presence.TrackerOptions{
+	people, err = presence.NewTracker(&presence.TrackerOptions{
 		Account:  account,
 		InRoster: func(contact jid.JID) bool { _, ok := contacts.Item(contact); return ok },
-		OnEvent: func(_ context.Context, _ stanza.Sender, e presence.Event) {
-			switch {
-			case e.Type == stanza.SubscribePresence:
-				fmt.Println(e.Contact(), "asks to see your presence:", e.Presence.Status)
-			case e.Came():
-				fmt.Println(e.Contact(), "is here")
-			case e.Went():
-				fmt.Println(e.Contact(), "has left:", e.Presence.Status)
-			}
-		},
+		OnEvent:  func(_ context.Context, _ stanza.Sender, e presence.Event) { happened(e) },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -65,6 +73,7 @@ func ExampleTracker() {
 	// romeo@example.net is here
 	// nurse@example.com asks to see your presence: It is me!
 	// romeo@example.net has left: good night
+	// benvolio@example.net is here
 }
 
 // scripted stands for a connection in the example: what comes is known beforehand.
@@ -82,7 +91,9 @@ func (scripted) received() []stanza.Stanza {
 		<presence from='romeo@example.net/orchard'><show>away</show></presence>
 		<presence from='tybalt@example.com/square'/>
 		<presence from='nurse@example.com' type='subscribe'><status>It is me!</status></presence>
-		<presence from='romeo@example.net/orchard' type='unavailable'><status>good night</status></presence>`)
+		<presence from='romeo@example.net/orchard' type='unavailable'><status>good night</status></presence>
+		<presence from='benvolio@example.net/street'/>
+		<iq type='set' id='push'><query xmlns='jabber:iq:roster'><item jid='benvolio@example.net' subscription='to'/></query></iq>`)
 }
 
 // parsed returns the stanzas in a piece of XML.

@@ -151,7 +151,7 @@ func (t *Tracker) listed(contact jid.JID) bool {
 // caller does not hold the lock.
 func (t *Tracker) release(contact jid.JID) []Event {
 	t.mu.Lock()
-	has := t.view.back.has(contact)
+	has := t.view.waiting.has(contact)
 	t.mu.Unlock()
 	if !has || !t.listed(contact) {
 		return nil

@@ -35,10 +35,10 @@ type heldPresence struct {
 func (v *view) hold(p *stanza.Presence, now time.Time) {
 	switch p.Type {
 	case stanza.UnavailablePresence:
-		v.back.drop(p.From)
+		v.waiting.drop(p.From)
 	case stanza.AvailablePresence:
 		at, _ := sentAt(p, now)
-		v.back.keep(heldPresence{keptPresence(p, maxHeldStanza, ownJID(p.From), v.account), at})
+		v.waiting.keep(heldPresence{keptPresence(p, maxHeldStanza, ownJID(p.From), v.account), at})
 	}
 	// An error says nothing about who is available.
 }
@@ -88,16 +88,16 @@ func (h heldBack) has(contact jid.JID) bool {
 // release makes known what is held of a contact, who is believed now, as if it came
 // now but for its time.
 func (v *view) release(contact jid.JID) []Event {
-	if !v.back.has(contact) {
+	if !v.waiting.has(contact) {
 		return nil
 	}
 	var events []Event
-	for _, x := range v.back {
+	for _, x := range v.waiting {
 		if x.p.From.Bare() == contact {
 			events = append(events, v.appear(Event{Type: x.p.Type, JID: x.p.From, Presence: x.p}, x.at)...)
 		}
 	}
-	v.back.drop(contact)
+	v.waiting.drop(contact)
 	return events
 }
 

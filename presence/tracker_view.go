@@ -28,7 +28,7 @@ type view struct {
 	// told are the addresses that were sent directed presence (RFC 6121 §4.6); false
 	// for those told since that it does not hold any more.
 	told    map[jid.JID]bool
-	back    heldBack // presence that is not believed yet
+	waiting heldBack // presence that is not believed yet
 	ignored uint64
 }
 
@@ -74,7 +74,7 @@ func (v *view) take(p *stanza.Presence, now time.Time, listed bool) []Event {
 				return nil
 			}
 			if p.Type != stanza.ErrorPresence {
-				v.back.drop(from) // p is newer
+				v.waiting.drop(from) // p is newer
 			}
 		}
 	case stanza.SubscribePresence, stanza.UnsubscribePresence, stanza.SubscribedPresence, stanza.UnsubscribedPresence:
@@ -268,7 +268,7 @@ func (v *view) forget(contact jid.JID) []Event {
 // forgetAvailable is forget for somebody whose departure, if that is known, is
 // kept.
 func (v *view) forgetAvailable(contact jid.JID) []Event {
-	v.back.drop(contact)
+	v.waiting.drop(contact)
 	if c := v.contacts[contact]; c != nil && c.gone != nil {
 		return nil
 	}
@@ -279,7 +279,7 @@ func (v *view) forgetAvailable(contact jid.JID) []Event {
 // more.
 func (v *view) lapse() {
 	maps.DeleteFunc(v.contacts, func(_ jid.JID, c *seen) bool { return c.gone == nil })
-	v.count, v.told, v.back, v.own = 0, nil, nil, stanza.Presence{}
+	v.count, v.told, v.waiting, v.own = 0, nil, nil, stanza.Presence{}
 }
 
 // ask notes a request for a subscription. It reports false if nothing is new: the

@@ -104,11 +104,9 @@ func (c *chat) happened(e presence.Event) {
 	}
 }
 
-// rosterChanged is told of each change, and of each contact in the first roster.
+// rosterChanged is told of each change, and of each contact in the first roster. Who
+// is new may be online already, and who is gone is not seen any more.
 func (c *chat) rosterChanged(_ context.Context, e roster.Event) {
-	for _, gone := range c.people.Follow(e) {
-		c.happened(gone)
-	}
 	switch {
 	case !c.started.Load():
 	case e.Removed():
@@ -117,6 +115,9 @@ func (c *chat) rosterChanged(_ context.Context, e roster.Event) {
 		c.printf("* %s is a contact now", name(e.After, e.After.JID))
 	case e.Before.Name != e.After.Name:
 		c.printf("* %s is called %s now", name(e.Before, e.Before.JID), name(e.After, e.After.JID))
+	}
+	for _, seen := range c.people.Follow(e) {
+		c.happened(seen)
 	}
 }
 

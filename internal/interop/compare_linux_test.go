@@ -6,12 +6,14 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
+	"flag"
 	"hash"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,9 @@ import (
 // BenchmarkCompare loads examples/server, Prosody and ejabberd in the same ways, and reports what that costs them. The page on examples/server
 // has the commands, what the numbers mean, and what they were.
 func BenchmarkCompare(b *testing.B) {
+	if !strings.Contains(flag.Lookup("test.bench").Value.String(), "Compare") {
+		b.Skip("it takes minutes; ask for it by name, with -bench Compare")
+	}
 	a := newArena(b)
 	for _, name := range []string{"StanzaKit", "Prosody", "Prosody-generational", "ejabberd"} {
 		b.Run(name, func(b *testing.B) {
@@ -45,7 +50,7 @@ func BenchmarkCompare(b *testing.B) {
 			a.startup(b, name)
 		})
 	}
-	// What PLAIN costs whoever keeps derived keys: once for each login.
+	// What PLAIN costs a server that keeps derived keys: once for each login.
 	for name, h := range map[string]func() hash.Hash{"SHA-1": sha1.New, "SHA-256": sha256.New} {
 		b.Run("PBKDF2-10000-"+name, func(b *testing.B) {
 			before := usage(b)

@@ -52,7 +52,13 @@ func startMessenger(ctx context.Context, t *testing.T, client *xmpp.Client, cach
 	account := client.JID.Bare()
 	var err error
 	m.contacts, err = roster.NewClient(&roster.Options{
-		Account: account, Cache: cache, OnChange: func(ctx context.Context, e roster.Event) { hear(ctx, m.changes, e) },
+		Account: account, Cache: cache, OnChange: func(ctx context.Context, e roster.Event) {
+			hear(ctx, m.changes, e)
+			for _, e := range m.people.Follow(e) {
+				e.Presence = nil
+				hear(ctx, m.events, e)
+			}
+		},
 	})
 	require.NoError(t, err)
 	m.people, err = presence.NewTracker(&presence.TrackerOptions{
@@ -79,8 +85,6 @@ func startMessenger(ctx context.Context, t *testing.T, client *xmpp.Client, cach
 	client.Features = append(client.Features, m.contacts.StreamFeatures()...)
 	client.Features = append(client.Features, m.caps.Feature())
 	client.Conn = &stanza.Options{
-		// In order, whoever it is from: or else presence of a new contact may overtake the roster push, and is then that of a stranger.
-		Parallel: 1,
 		// The server may ask something while the connection is being closed.
 		Report: func(_ context.Context, _ stanza.Stanza, err error) { t.Logf("handler: %v", err) },
 	}
