@@ -348,11 +348,39 @@ func (r *Router) ServeConn(ctx context.Context, nc net.Conn, opts *stream.Accept
 	}
 	c := r.Connect(ctx)
 	defer c.Leave()
-	session, err := stream.Accept(c.Context(), nc, opts)
+	session, err := c.accept(nc, opts)
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { session.Abort(context.Cause(ctx)) })
 	defer stop()
 	return c.Serve(session)
+}
+
+// accept negotiates. The context of handlers ends with the stream, and a panic of a
+// callback costs this connection and nobody else's.
+func (c *Connection) accept(nc net.Conn, opts *stream.AcceptOptions) (session *stream.Session, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			nc.Close()
+			session, err = nil, &stream.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	var o stream.AcceptOptions
+	if opts != nil {
+		o = *opts
+	}
+	var trace stream.Trace
+	if o.Trace != nil {
+		trace = *o.Trace
+	}
+	closed := trace.Closed
+	trace.Closed = func(cause error) {
+		c.Cancel(cause)
+		if closed != nil {
+			closed(cause)
+		}
+	}
+	o.Trace = &trace
+	return stream.Accept(c.Context(), nc, &o)
 }

@@ -82,7 +82,8 @@
 // A [Tracker] follows the presence that a client receives: who is available, on which
 // resources and how, who was last here when, who asks for a subscription. It sends the
 // client's own presence, and remembers to whom it was directed. The roster that goes
-// with it is a roster.Client.
+// with it is a roster.Client. Give the Tracker's Follow to the OnChange of that client,
+// so that presence which comes before its roster push is not lost.
 //
 // # What is covered
 //

@@ -124,6 +124,9 @@ func TestTrackerBehindPush(t *testing.T) {
 		require.NoError(t, contacts.Sync(t.Context(), juliet))
 		require.NoError(t, juliet.Send(t.Context(), &stanza.Message{To: server.Domain, Body: stanza.Plain("go")}))
 		<-time.After(time.Second)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		require.Len(t, people.Contacts(), n)
 		require.Len(t, came, n)
 		for who, times := range came {

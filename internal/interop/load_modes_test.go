@@ -33,8 +33,11 @@ func newTraffic(ctx context.Context, t *target, n int) (*traffic, error) {
 	x.ctx, x.fail = context.WithCancelCause(ctx)
 	x.going, x.halt = context.WithCancel(x.ctx)
 	var err error
-	x.wires, err = sessions(ctx, t, n)
-	return x, err
+	if x.wires, err = sessions(ctx, t, n); err != nil {
+		x.fail(err)
+		return nil, err
+	}
+	return x, nil
 }
 
 // account is the localpart of an account.
@@ -177,6 +180,7 @@ func fanout(ctx context.Context, t *target, n, window int) (*traffic, error) {
 	owner, contacts := x.wires[0], x.wires[1:]
 	for _, w := range contacts {
 		if err := subscribe(w, owner); err != nil {
+			x.fail(err)
 			hangUp(x.wires)
 			return nil, err
 		}
@@ -232,6 +236,9 @@ func subscribe(w, owner *wire) error {
 // binding, roster, presence, and the end of the stream.
 func logins(ctx context.Context, t *target, accounts int) (*traffic, error) {
 	x, err := newTraffic(ctx, t, 0)
+	if err != nil {
+		return nil, err
+	}
 	for i := range accounts {
 		x.send(func() error {
 			for x.going.Err() == nil {
@@ -248,5 +255,5 @@ func logins(ctx context.Context, t *target, accounts int) (*traffic, error) {
 			return nil
 		})
 	}
-	return x, err
+	return x, nil
 }

@@ -101,7 +101,7 @@ func TestDeleteUser(t *testing.T) {
 	b.connect("juliet@shakespeare.lit/balcony")
 	require.True(t, completed(b.run("delete-user", field("accountjids", "juliet@shakespeare.lit", "iago@shakespeare.lit"))))
 	require.Equal(t, []string{
-		"disable juliet", "forget juliet", "delete juliet", "forget juliet",
+		"disable juliet", "end juliet@shakespeare.lit/balcony not-authorized", "forget juliet", "delete juliet", "forget juliet",
 		"disable iago", "forget iago", "delete iago", "forget iago",
 	}, b.noted())
 

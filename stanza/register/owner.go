@@ -196,7 +196,7 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 	sent := s.Send(ctx, iq.Result(nil))
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), removal)
 	defer stop()
-	if err := remove(ctx, m.host, m.Accounts, account); err != nil {
+	if err := remove(ctx, m.host, m.Accounts, account, iq.From); err != nil {
 		return fmt.Errorf("register: cancelling: %w", errors.Join(err, sent))
 	}
 	return sent
@@ -204,19 +204,23 @@ func (m *Module) cancel(ctx context.Context, s stanza.Sender, iq *stanza.IQ, acc
 
 // Remove removes an account, on behalf of somebody who may do that: it locks the
 // account, with a method Disable(ctx, account) error if accounts has one and
-// otherwise with a password that nobody knows, makes the host forget it, and
-// deletes it. After an error the account was not touched, or is there and locked,
+// otherwise with a password that nobody knows, ends its sessions, makes the host
+// forget it, and deletes it. After an error the account was not touched, or is there and locked,
 // and Remove may be called again; or it is gone, and what the host got for it at the
 // last moment may be left. ctx bounds all of it.
 func Remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
 	if err := lock(ctx, accounts, account); err != nil {
 		return err
 	}
-	return remove(ctx, h, accounts, account)
+	return remove(ctx, h, accounts, account, jid.JID{})
 }
 
-// remove is Remove for an account that is locked.
-func remove(ctx context.Context, h Host, accounts Accounts, account jid.JID) error {
+// remove is Remove for an account that is locked, on behalf of one of its sessions or
+// of somebody else.
+func remove(ctx context.Context, h Host, accounts Accounts, account, own jid.JID) error {
+	// Before anything is forgotten, and waited for: what such a session is about to
+	// store would be there for the next owner of the name.
+	end(ctx, h, account, own, stream.NotAuthorized)
 	if err := h.Forget(ctx, account); err != nil {
 		return err
 	}
