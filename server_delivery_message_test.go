@@ -101,6 +101,7 @@ var messageTypes = []struct {
 //conformance:proves 6121-8.5.2.1.1-12 6121-8.5.2.1.1-13 6121-8.5.2.1.1-14 6121-8.5.2.1.1-15 6121-8.5.2.1.1-16 6121-8.5.2.1.1-17
 //conformance:proves 6121-8.5.2.2.1-1 6121-8.5.2.2.1-3 6121-8.5.2.2.1-4 6121-8.5.2.2.1-5 6121-8.5.3.1-4 6121-8.5.3.2.1-1 6121-8.5.3.2.1-2 6121-8.5.3.2.1-3
 //conformance:proves 6121-8.5.3.2.1-5 6121-8.5.3.2.1-7 6121-8.5.3.2.1-8 6121-8.5.3.2.1-9
+//conformance:proves 6120-10.5.4-1
 func TestMessageDeliveryRFC6121Section8_5(t *testing.T) {
 	for situation, rows := range messageTable {
 		for _, relation := range relations {

@@ -180,6 +180,7 @@ func TestLegacySessionIsAnswered(t *testing.T) {
 // RFC 6120 §4.7.4: the default language of a stream is not lost with it.
 //
 //conformance:proves 6120-4.7.4-7 6120-4.7.4-8 6120-4.7.4-9 6120-4.7.4-10 6120-8.1.5-2 6120-8.1.5-5
+//conformance:proves 6120-8.1.5-3
 func TestLanguageOfTheStreamRFC6120Section4_7_4(t *testing.T) {
 	for _, c := range []struct{ stream, stanza, want string }{
 		{"xml:lang='de'", "", "de"},

@@ -17,6 +17,7 @@ import (
 // RFC 6121 §4.2, §4.4, §4.5.1, §4.6: what is sent.
 //
 //conformance:proves 6121-4.5.1-2
+//conformance:proves 6120-8.1.1.1-1 6120-8.1.1.1-2
 func TestTrackerSends(t *testing.T) {
 	tr, out, ctx := tracker(t), &outbox{}, t.Context()
 	peer := jid.MustParse("lobby@chat.example.com/juliet")

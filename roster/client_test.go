@@ -254,6 +254,8 @@ func TestSyncFails(t *testing.T) {
 }
 
 // RFC 6121 §2.6.2, §2.6.3: what is asked for, and an empty result.
+//
+//conformance:proves 6121-2.1.2.5-1 6121-2.6.2-2
 func TestSyncVersions(t *testing.T) {
 	r := newRig(t, roster.Options{Versioned: true})
 	d := answering(t, pushed("v1", `<item jid='nurse@example.com'/><item jid='romeo@example.net' subscription='remove'/>`))

@@ -66,6 +66,8 @@ func TestFeaturesKnown(t *testing.T) {
 
 // RFC 6121 §2.6.1, §3.4: advertised to who is logged in, and noticed by the client,
 // on each stream anew.
+//
+//conformance:proves 6121-2.6.2-2
 func TestFeatures(t *testing.T) {
 	r := newRig(t, roster.Options{})
 	profile := stream.Profile{ContentNS: stream.NSClient, InsecureGoal: true, Goal: stream.Authenticated}

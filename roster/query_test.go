@@ -26,6 +26,8 @@ func entry(j, name string, s roster.State, groups ...string) roster.Entry {
 }
 
 // The queries of RFC 6121, as printed there, and what is written for them.
+//
+//conformance:proves 6121-2.1.2.5-1
 func TestQuery(t *testing.T) {
 	for name, tt := range map[string]struct {
 		xml     string

@@ -15,6 +15,8 @@ import (
 
 // The requests of RFC 6121 §2.3 to §2.5, as printed there. A client MUST NOT
 // include approved and ask (§2.1.2.1, §2.1.2.2).
+//
+//conformance:proves 6120-8.1.1.1-2 6120-8.4-2
 func TestSet(t *testing.T) {
 	d := answering(t, "")
 	ctx := t.Context()
@@ -38,6 +40,8 @@ func TestSet(t *testing.T) {
 }
 
 // RFC 6121 §2.1.3, §2.6.2.
+//
+//conformance:proves 6120-8.1.1.1-2 6120-8.4-2
 func TestGet(t *testing.T) {
 	d := answering(t, "")
 	for _, get := range []*roster.Query{nil, {}, {Versioned: true}, {Versioned: true, Ver: "v1", Items: []roster.Entry{entry("a@x", "", roster.None)}}} {
@@ -60,6 +64,8 @@ func TestGet(t *testing.T) {
 }
 
 // RFC 6121 §3.1.1, §3.1.4, §3.2.1, §3.3.1, §3.4.1: to the bare JID, with an id.
+//
+//conformance:proves 6120-8.1.1.1-1
 func TestSubscriptionRequests(t *testing.T) {
 	orchard := jid.MustParse("romeo@example.net/orchard")
 	nick := roster.Query{} // any payload

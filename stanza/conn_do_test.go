@@ -17,6 +17,8 @@ import (
 )
 
 // RFC 6120 §8.2.3: a request gets its reply, with or without a consumer.
+//
+//conformance:proves 6120-8.1.1.1-5 6120-8.3.1-7
 func TestDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := client(t)

@@ -10,6 +10,8 @@ import (
 )
 
 // RFC 6120 §8.4: an example of a request.
+//
+//conformance:proves 6120-8-1
 func TestIQExample(t *testing.T) {
 	q := decode[*IQ](t, `<iq from='juliet@capulet.com/balcony'
 	       id='h83vxa4c'
@@ -60,6 +62,7 @@ func TestIQRules(t *testing.T) {
 // RFC 6120 §8.2.3 rules 3 and 4: what answers what.
 //
 //conformance:proves 6120-8.1.3-3 6120-8.2.3-5 6120-8.2.3-6 6120-8.3.1-10
+//conformance:proves 6120-8.2.3-8
 func TestIQReplies(t *testing.T) {
 	q := decode[*IQ](t, "<iq id='1' from='a@b/c' to='d@e' type='set'><x xmlns='urn:x'/></iq>")
 	require.Equal(t, "<iq id='1' from='d@e' to='a@b/c' type='result'/>", encode(t, q.Result(nil)))

@@ -13,6 +13,8 @@ import (
 )
 
 // The examples of the specifications, read field by field.
+//
+//conformance:proves 6120-8-1
 func TestMessageExamples(t *testing.T) {
 	juliet, romeo := jid.MustParse("juliet@example.com/balcony"), jid.MustParse("romeo@example.net")
 	for _, c := range []struct {
@@ -179,6 +181,7 @@ func TestMessagePayloads(t *testing.T) {
 	require.Empty(t, slices.Collect(none.Payloads()))
 }
 
+//conformance:proves 6121-5.1-2 6121-5.1-4 6121-5.1-7 6121-5.2.1-2
 func TestMessageReply(t *testing.T) {
 	m := decode[*Message](t, `<message from='room@muc.example.org/nick' to='me@example.org/r' id='1' type='groupchat'>
 		<body>hi</body><thread parent='p'>t</thread></message>`)

@@ -119,6 +119,7 @@ func TestMuxFirstPayload(t *testing.T) {
 // nothing else is.
 //
 //conformance:proves 6120-8.2.3-4 6120-8.2.3-6 6120-8.4-12
+//conformance:proves 6120-8.4-7
 func TestMuxUnrouted(t *testing.T) {
 	for xml, want := range map[string]string{
 		someGet: "service-unavailable", someSet: "service-unavailable",

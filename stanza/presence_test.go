@@ -12,6 +12,8 @@ import (
 )
 
 // The examples of the specifications, read field by field.
+//
+//conformance:proves 6120-8-1
 func TestPresenceExamples(t *testing.T) {
 	romeo := jid.MustParse("romeo@example.net/orchard")
 	for _, c := range []struct {

@@ -104,6 +104,7 @@ func refused(c stream.Condition) func(*testing.T, string, error) {
 // RFC 6120 §4.8.5.
 //
 //conformance:proves 6120-4.8.5-4 6120-4.8.5-5 6120-4.8.5-6 6120-4.8.5-7
+//conformance:proves 6120-4.9.3.1-1
 func adversarialX25(t *testing.T) {
 	overSession(t, `<c:message xmlns:c='jabber:client'/>`, refused(stream.BadNamespacePrefix))
 }
@@ -111,6 +112,7 @@ func adversarialX25(t *testing.T) {
 // RFC 6120 §4.9.3.10, §4.9.3.24.
 //
 //conformance:proves 6120-4.8.3-2 6120-4.8.4-2 6120-4.8.4-3 6120-4.9-1 6120-4.9.1.1-1 6120-4.9.2-1 6120-4.9.2-3
+//conformance:proves 6120-4.8.4-1
 func adversarialX26(t *testing.T) {
 	for input, want := range map[string]stream.Condition{
 		`<message xmlns='urn:evil'/>`:           stream.UnsupportedStanzaType,

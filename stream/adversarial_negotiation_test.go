@@ -263,6 +263,7 @@ func readTo(t *testing.T, r io.Reader, suffix string) string {
 // RFC 6120 §4.9.3.12, §7.1.
 //
 //conformance:proves 6120-4.3.5-3 6120-4.3.5-4 6120-4.9.3.12-1
+//conformance:proves 6120-4.3.6-2
 func adversarialT15(t *testing.T) {
 	for name, script := range map[string][]string{
 		"message before authentication":   {clientHeader, "<message/>"},

@@ -29,6 +29,7 @@ func TestValidLang(t *testing.T) {
 // RFC 6120 §4.7.4.
 //
 //conformance:proves 6120-4.7.4-4 6120-4.7.4-6
+//conformance:proves 6120-4.7.4-5
 func TestResponseLang(t *testing.T) {
 	for _, c := range [][3]string{{"en", "en", "en"}, {"EN", "en", "EN"}, {"de", "en", "en"}, {"en-GB", "en", "en"}, {"", "en", "en"}} {
 		require.Equal(t, c[2], responseLang(c[0], c[1]), "%q", c)

@@ -39,6 +39,7 @@ func with(attrs string) string {
 
 //conformance:proves 6120-4.1-1 6120-4.3.2-1 6120-4.7.1-3 6120-4.7.1-5 6120-4.7.2-2 6120-4.7.2-3 6120-4.7.2-6 6120-4.7.3-5 6120-4.7.4-3 6120-4.7.4-4
 //conformance:proves 6120-4.7.4-6 6120-4.8.1-1 6120-4.8.2-2 6120-4.9.1.2-1 6120-4.9.1.3-1
+//conformance:proves 6120-4.8.2-1
 func TestResponseHeader(t *testing.T) {
 	other := jid.MustParse("other.example")
 	for name, c := range map[string]struct {

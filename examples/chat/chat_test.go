@@ -100,6 +100,7 @@ func (term *terminal) ends() (rest string, err error) {
 // Two people, one with two terminals, over a real server.
 //
 //conformance:proves 6121-3.1.4-1 6121-4.5.1-1 6121-5.2.2-3
+//conformance:proves 6121-3.4.1-1
 func TestChat(t *testing.T) {
 	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
 		s.Modules = append(s.Modules, &carbons.Module{})
@@ -185,6 +186,8 @@ func TestChat(t *testing.T) {
 
 // What others say does nothing to the terminal and does not look like a line of the
 // program; and when the server goes, the program says so and fails.
+//
+//conformance:proves 6121-5.1-1 6121-5.2.2-1
 func TestChatHostile(t *testing.T) {
 	var inner *xmpp.Server
 	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) { inner = s }})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
@@ -23,11 +24,15 @@ func TestWhatChatSends(t *testing.T) {
 	var heard []string
 	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
 		s.Trace = func(net.Conn) *stream.Trace {
-			return &stream.Trace{XMLReceived: func(b []byte) {
+			note := func(s string) {
 				mu.Lock()
 				defer mu.Unlock()
-				heard = append(heard, string(b))
-			}}
+				heard = append(heard, s)
+			}
+			return &stream.Trace{
+				XMLReceived: func(b []byte) { note(string(b)) },
+				Bound:       func(jid.JID) { note("bound") },
+			}
 		}
 	}})
 	server.AddAccount(t, "romeo", "secret")
@@ -48,19 +53,16 @@ func TestWhatChatSends(t *testing.T) {
 			return !slices.ContainsFunc(has, func(h string) bool { return !strings.Contains(s, h) })
 		})
 	}
-	// How the resource was bound: XEP-0386, or RFC 6120 §7.
-	bound := slices.IndexFunc(heard, func(s string) bool {
-		return strings.Contains(s, "urn:xmpp:bind:0") || strings.Contains(s, "urn:ietf:params:xml:ns:xmpp-bind")
-	})
+	bound := slices.Index(heard, "bound")
 	roster, presence, message := is("iq", "type='get'", "jabber:iq:roster"), is("presence"), is("message")
 	require.NotEqual(t, -1, bound, all)
 	require.Less(t, bound, roster, all)
 	require.Less(t, roster, presence, "RFC 6121 §2.2, §4.2.1: the roster first\n%s", all)
 	require.Less(t, presence, message, all)
 	require.Equal(t, "<presence/>", heard[presence])
-	if iq := is("iq"); iq != bound { // RFC 6120 §4.3.5: no stanza before the end of negotiation
-		require.Less(t, bound, iq, all)
-	}
+	// RFC 6120 §4.3.5: no stanza for anybody before the end of negotiation.
+	require.NotContains(t, strings.Join(heard[:bound], ""), "<presence", all)
+	require.NotContains(t, strings.Join(heard[:bound], ""), "<message", all)
 
 	// RFC 6120 §8.1.1.1: what is for the server has no address, what is for somebody has one.
 	require.NotContains(t, heard[roster], " to=")

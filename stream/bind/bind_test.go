@@ -116,6 +116,8 @@ func granting(_ context.Context, _ *stream.Negotiation, asked jid.JID) (jid.JID,
 }
 
 // RFC 6120 §7.6.1, §7.7.1.
+//
+//conformance:proves 6120-4.3.6-5 6120-4.3.6-6
 func TestBind(t *testing.T) {
 	override := func(_ context.Context, n *stream.Negotiation, asked jid.JID) (jid.JID, error) {
 		return bind.Generate(n.Identity())
