@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"stanzakit.dev/xmpp"
 )
 
 // RFC 6120 §4.3.6: the address of a client is in canonical form, however the client
@@ -37,7 +39,7 @@ func TestAddressIsCanonicalRFC6120Section4_3_6(t *testing.T) {
 //conformance:proves 6120-8.4-7 6120-8.4-8 6120-8.4-9
 func TestUnknownContentRFC6120Section8_4(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := memoryServer(t, nil)
+		s := memoryServer(t, func(s *xmpp.Server) { s.Handler = nil })
 		romeo := join(t, s, "romeo", "orchard")
 		romeo.say(`<message to='xmpp.test' id='1'><x xmlns='urn:x'/></message>`)
 		romeo.hears("message error xmpp.test→romeo@xmpp.test/orchard 1 service-unavailable")

@@ -186,8 +186,18 @@ func (r *Resource) Intercept(f func(t *stanza.Transit, st stream.Appender, next 
 // TrySend implements [stanza.Resource].
 func (r *Resource) TrySend(st stream.Appender) error { return r.offer(nil, st) }
 
-// End implements [stanza.Resource].
+// End implements [stanza.Resource]. A client that has been told its address, and whose
+// session is about to begin, is told too.
 func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
+	if r.early.Load() != nil {
+		r.conn.End(ctx, reason) // which Serve finds, if there is no session yet
+		select {
+		case <-r.conn.ctx.Done():
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	session := r.session.Load()
 	if session == nil {
 		return errGone

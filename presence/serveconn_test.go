@@ -18,7 +18,7 @@ import (
 )
 
 // plainRouter is a router whose clients need no TLS, and how one of them connects.
-func plainRouter(t *testing.T, r *presence.Router, extra ...stream.Feature) (connect func() (*stream.Session, error, <-chan error)) {
+func plainRouter(t *testing.T, r *presence.Router, extra ...stream.Feature) (connect func() (*stream.Session, <-chan error, error)) {
 	users := &userTable{names: []string{"romeo"}}
 	require.NoError(t, users.Set(t.Context(), "romeo", "secret"))
 	r.Hosted, r.Accounts = []jid.JID{jid.MustParse("example.com")}, users
@@ -27,7 +27,7 @@ func plainRouter(t *testing.T, r *presence.Router, extra ...stream.Feature) (con
 		Domains: r.Hosted, Profile: stream.InsecureC2S(),
 		Features: append(append(extra, auth.Server(&auth.ServerOptions{Store: users, InsecureWithoutTLS: true})), r.Features()...),
 	}
-	return func() (*stream.Session, error, <-chan error) {
+	return func() (*stream.Session, <-chan error, error) {
 		client, server := memconn.Pipe()
 		served := make(chan error, 1)
 		// Owner: the test. Ends with the connection. Joined through served.
@@ -36,7 +36,7 @@ func plainRouter(t *testing.T, r *presence.Router, extra ...stream.Feature) (con
 			To: r.Hosted[0], From: jid.MustParse("romeo@example.com"), Profile: stream.InsecureC2S(),
 			Features: []stream.Feature{auth.Client(&auth.ClientOptions{Password: "secret", InsecureWithoutTLS: true}), bind.Client(nil)},
 		})
-		return session, err, served
+		return session, served, err
 	}
 }
 
@@ -51,7 +51,7 @@ func TestServeConnEndsHandlers(t *testing.T) {
 			over <- context.Cause(ctx)
 			return nil
 		})}
-		session, err, served := plainRouter(t, r)()
+		session, served, err := plainRouter(t, r)()
 		require.NoError(t, err)
 		require.NoError(t, session.Send(t.Context(), &stanza.IQ{ID: "1", Type: stanza.GetIQ, To: r.Hosted[0], Payload: stanza.XML(struct {
 			XMLName struct{} `xml:"urn:x query"`
@@ -79,12 +79,12 @@ func TestServeConnPanic(t *testing.T) {
 				return nil
 			},
 		})
-		_, err, served := connect()
+		_, served, err := connect()
 		require.Error(t, err)
 		var p *stream.PanicError
 		require.ErrorAs(t, <-served, &p)
 		armed = false
-		session, err, served := connect()
+		session, served, err := connect()
 		require.NoError(t, err)
 		session.Abort(errors.New("the test is over"))
 		require.Error(t, <-served)

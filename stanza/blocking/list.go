@@ -33,6 +33,14 @@ func (l *list) addresses() []jid.JID {
 	return l.items
 }
 
+// size is about how long the list is as XML.
+func (l *list) size() (n int) {
+	for _, item := range l.addresses() {
+		n += len("<item jid=''/>") + len(item.String())
+	}
+	return n
+}
+
 func (l *list) has(item jid.JID) bool {
 	_, found := slices.BinarySearchFunc(l.items, item, compare)
 	return found

@@ -17,8 +17,9 @@ type Module struct {
 	// Store keeps the lists. Nil means a new [MemoryStore].
 	Store Store
 
-	// Items is how many addresses an account may block. Zero means 1,000. The
-	// command that would exceed it is refused as a whole with policy-violation.
+	// Items is how many addresses an account may block. Zero means 1,000. As XML they
+	// take 128 KiB at most, since a client has to read the list in one piece. The
+	// command that would exceed either is refused as a whole with policy-violation.
 	Items int
 
 	host      stanza.Host
@@ -52,6 +53,9 @@ type viewers interface {
 	// account, or were sent directed presence, in no order.
 	Viewers(ctx context.Context, account jid.JID) ([]jid.JID, error)
 }
+
+// maxBytes bounds the list of an account, as XML.
+const maxBytes = 128 << 10
 
 // interested is the key under which a resource remembers that it has asked for the
 // list.
@@ -169,6 +173,9 @@ func (m *Module) change(ctx context.Context, account jid.JID, push stanza.Payloa
 	}
 	if n := len(after.addresses()); n > limit && n > len(before.addresses()) {
 		return invalid(stanza.PolicyViolation, fmt.Sprintf("at most %d addresses can be blocked", limit))
+	}
+	if n := after.size(); n > maxBytes && n > before.size() {
+		return invalid(stanza.PolicyViolation, "the list is too long")
 	}
 	if !slices.Equal(before.addresses(), after.addresses()) {
 		if err := m.Store.Put(ctx, account, after.addresses()); errors.Is(err, ErrFull) {

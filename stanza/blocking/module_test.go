@@ -288,6 +288,8 @@ func TestRefused(t *testing.T) {
 }
 
 // XEP-0191 §6: matching, and §3.3: what becomes of stanzas.
+//
+//conformance:proves 6120-8.3.2-8
 func TestGate(t *testing.T) {
 	s := newServer(t, &blocking.Module{})
 	s.block("full@a.lit/x", "bare@a.lit", "service.lit/x", "domain.lit")

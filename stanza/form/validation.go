@@ -2,6 +2,7 @@ package form
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 
 	"stanzakit.dev/xmpp/stream"
@@ -17,8 +18,13 @@ var validateName = stream.Name{Space: NSValidate, Local: "validate"}
 // is treated like a method that is unknown.
 const maxPattern = 1024
 
+// maxStates is how large a regular expression may be with its repetitions written out,
+// of which "((x?){0,1000}){0,1000}" is short and has many. A larger one is treated like
+// one that is too long.
+const maxStates = 4096
+
 // maxMatched is the longest value that is compared with one, in octets: the work is in
-// proportion to the product of both.
+// proportion to the product of its length and the states.
 const maxMatched = 16 << 10
 
 // Method is how values are compared with what is expected (XEP-0122 §3.2).
@@ -44,7 +50,8 @@ type Validation struct {
 	// Strings have no order: there is no range of them (§4.7).
 	Min, Max string
 	// Pattern is a POSIX extended regular expression, for [Regex], of at most 1,024
-	// octets. The whole value has to match; one beyond 16 KiB never does.
+	// octets, and 4,096 states with its repetitions written out. The whole value
+	// has to match; one beyond 16 KiB never does.
 	Pattern string
 	// ListMin and ListMax say how many values a field of type [ListMulti] has
 	// (§3.3); zero means that there is no such bound.
@@ -221,6 +228,13 @@ func (v *Validation) compileRegex(basic test) (test, error) {
 	if len(v.Pattern) > maxPattern {
 		return nil, invalid("a regular expression that is too long")
 	}
+	tree, err := syntax.Parse(v.Pattern, syntax.POSIX)
+	if err != nil {
+		return nil, invalid("a regular expression that is none of POSIX")
+	}
+	if states(tree) > maxStates {
+		return nil, invalid("a regular expression with too many repetitions")
+	}
 	re, err := regexp.CompilePOSIX(v.Pattern)
 	if err != nil {
 		return nil, invalid("a regular expression that is none of POSIX")
@@ -238,4 +252,21 @@ func (v *Validation) compileRegex(basic test) (test, error) {
 		}
 		return bad("of the required form", s)
 	}, nil
+}
+
+// states is about how large the program for an expression is, or more than maxStates.
+func states(re *syntax.Regexp) int {
+	n := 1
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		if n += states(sub); n > maxStates {
+			return n
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Max, re.Min+1)
+	}
+	return n
 }

@@ -210,7 +210,7 @@ func (m *Module) message(t *stanza.Transit, e *Entry) ([]byte, error) {
 	if limit <= 0 {
 		limit = defaultMaxMessage
 	}
-	b := make([]byte, 0, len(t.Element.Raw())+len(e.From.String())+len(e.To.String())+64)
+	b := make([]byte, 0, len(t.Element.Raw())+len(e.From.String())+len(e.To.String())+96)
 	set := [3]stream.AttrSet{{Name: nameFrom, Value: e.From.String()}, {Name: nameTo, Value: e.To.String()}}
 	n := 2
 	if lang := t.Lang(); lang != "" {

@@ -146,7 +146,7 @@ func TestCancel(t *testing.T) {
 	require.Equal(t, []string{gone}, ask(cancels))
 	log := a.noted()
 	require.Equal(t, []string{
-		"password bill@shakespeare.lit", "reply", "forget bill@shakespeare.lit", "delete bill@shakespeare.lit", "forget bill@shakespeare.lit",
+		"password bill@shakespeare.lit", "reply", "end rose not-authorized", "forget bill@shakespeare.lit", "delete bill@shakespeare.lit", "forget bill@shakespeare.lit",
 	}, log)
 }
 
