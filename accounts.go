@@ -67,7 +67,8 @@ type MemoryAccounts struct {
 	once  sync.Once
 
 	mu       sync.Mutex
-	making   map[jid.JID]bool // accounts that are being created
+	making   map[jid.JID]bool // accounts that are being created or changed
+	doomed   map[jid.JID]bool // those of them that were deleted meanwhile
 	disabled map[jid.JID]bool
 	names    map[jid.JID]bool // all accounts
 }

@@ -18,19 +18,25 @@ import (
 // stanza.Conflict; other errors are those of Set.
 func (a *MemoryAccounts) Create(ctx context.Context, account jid.JID, password string) error {
 	account = account.Bare()
-	if err := a.reserve(account); err != nil {
+	if err := a.reserve(account, false); err != nil {
 		return err
 	}
 	defer a.settled(account)
 	return a.Set(ctx, account, password)
 }
 
-// reserve keeps others from creating the same account meanwhile.
-func (a *MemoryAccounts) reserve(account jid.JID) error {
+// reserve keeps others from changing the same account meanwhile. It has to exist, or
+// must not.
+func (a *MemoryAccounts) reserve(account jid.JID, exists bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.names[account] || a.making[account] {
+	switch {
+	case !exists && a.names[account]:
 		return fmt.Errorf("xmpp: %s exists already: %w", account, stanza.Conflict)
+	case exists && !a.names[account]:
+		return fmt.Errorf("xmpp: there is no account %s: %w", account, stanza.ItemNotFound)
+	case a.making[account]:
+		return fmt.Errorf("xmpp: somebody else changes %s: %w", account, stanza.Conflict)
 	}
 	if a.making == nil {
 		a.making = make(map[jid.JID]bool)
@@ -39,18 +45,32 @@ func (a *MemoryAccounts) reserve(account jid.JID) error {
 	return nil
 }
 
+// settled is the end of reserve. What was deleted meanwhile stays deleted.
 func (a *MemoryAccounts) settled(account jid.JID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.making, account)
+	if a.doomed[account] {
+		delete(a.doomed, account)
+		a.drop(account)
+	}
+}
+
+// drop removes an account. The caller holds mu.
+func (a *MemoryAccounts) drop(account jid.JID) {
+	a.keys().Delete(account.String())
+	delete(a.names, account)
+	delete(a.disabled, account)
 }
 
 // SetPassword changes the password of an account. If there is none, the error
 // wraps stanza.ItemNotFound. Sessions that it has are not affected.
 func (a *MemoryAccounts) SetPassword(ctx context.Context, account jid.JID, password string) error {
-	if err := a.known(account); err != nil {
+	account = account.Bare()
+	if err := a.reserve(account, true); err != nil {
 		return err
 	}
+	defer a.settled(account)
 	return a.Set(ctx, account, password)
 }
 
@@ -71,9 +91,13 @@ func (a *MemoryAccounts) Delete(_ context.Context, account jid.JID) error {
 	account = account.Bare()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.keys().Delete(account.String())
-	delete(a.names, account)
-	delete(a.disabled, account)
+	if a.making[account] {
+		if a.doomed == nil {
+			a.doomed = make(map[jid.JID]bool)
+		}
+		a.doomed[account] = true
+	}
+	a.drop(account)
 	return nil
 }
 

@@ -138,7 +138,7 @@ func (r *Router) welcome(res *Resource, list map[jid.JID]roster.Item) (contacts 
 		if item.State.Has(roster.To) {
 			contacts = append(contacts, contact)
 		}
-		if item.State.Has(roster.PendingIn) {
+		if item.State.Has(roster.PendingIn) && !r.barred(contact, res.addr, stanza.SubscribePresence) {
 			// §3.1.3 rule 4: until it is approved or denied.
 			requests = append(requests, item.Subscribe(res.addr.Bare()))
 		}

@@ -25,6 +25,7 @@ import (
 // It is safe for concurrent use.
 type Connection struct {
 	router *Router
+	began  uint64 // how many accounts had been removed by then
 
 	// ctx is the one of handlers. It ends with the connection, so that a handler
 	// does not outlive its client by much.
@@ -50,7 +51,7 @@ type connKey struct{}
 // Connect makes room for a client that is about to negotiate. The caller calls
 // Leave when all is over. ctx is the parent of the contexts that handlers get.
 func (r *Router) Connect(ctx context.Context) *Connection {
-	c := &Connection{router: r}
+	c := &Connection{router: r, began: r.removed.count()}
 	ctx = context.WithValue(ctx, connKey{}, c)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.negotiation, c.stop = context.WithCancelCause(ctx)
@@ -261,6 +262,11 @@ func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 				r.table.release(res)
 				r.table.done(res.account)
 				return jid.JID{}, errors.New("presence: the connection has a resource already, or is over")
+			}
+			// After the claim: if the account is removed from here on, the resource is
+			// found. The name may have another owner by now.
+			if r.removed.since(asked.Bare(), c.began) {
+				return jid.JID{}, &stream.Error{Condition: stream.NotAuthorized, Text: "the account was removed"}
 			}
 			return asked, nil
 		}

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
@@ -16,6 +17,7 @@ import (
 // them.
 func (r *Router) Forget(ctx context.Context, account jid.JID) error {
 	account = account.Bare()
+	r.removed.add(account)
 	// RFC 6120 §4.9.3.12: the account is why.
 	reason := &stream.Error{Condition: stream.NotAuthorized, Text: "the account was removed"}
 	for _, res := range r.Connected(account) {
@@ -46,4 +48,47 @@ func (r *Router) Forget(ctx context.Context, account jid.JID) error {
 		errs = append(errs, m.AccountRemoved(ctx, account))
 	}
 	return errors.Join(errs...)
+}
+
+// maxRemoved is how many accounts are remembered to be gone.
+const maxRemoved = 4096
+
+// removals remembers which accounts were removed, for the streams that were being
+// negotiated then: who has authenticated as one of them must not bind, since the name
+// may have another owner by that time. The zero value is ready.
+type removals struct {
+	mu    sync.Mutex
+	n     uint64             // how many there were
+	at    map[jid.JID]uint64 // the latest ones, by number
+	floor uint64             // before this one nothing is known any more
+}
+
+// count returns how many removals there were.
+func (r *removals) count() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n
+}
+
+func (r *removals) add(account jid.JID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n++
+	if len(r.at) >= maxRemoved {
+		// Who began before now has to begin anew, whoever it is.
+		clear(r.at)
+		r.floor = r.n
+	}
+	if r.at == nil {
+		r.at = make(map[jid.JID]uint64)
+	}
+	r.at[account] = r.n
+}
+
+// since reports whether an account may have been removed when there had been n
+// removals already.
+func (r *removals) since(account jid.JID, n uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return n < r.floor || r.at[account] > n
 }

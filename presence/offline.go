@@ -91,6 +91,10 @@ func (r *Router) keep(ctx context.Context, res *Resource, q Question, t *stanza.
 		}
 	}
 	if err == nil {
+		if ok, err := r.Exists(ctx, bare); err == nil && !ok {
+			// It was removed meanwhile: nothing is to wait for the next owner.
+			r.report("deleting offline messages failed", r.Offline.Delete(ctx, bare))
+		}
 		return nil
 	}
 	t.Stored = false
@@ -250,17 +254,42 @@ func (r *Router) flushSome(ctx context.Context, res *Resource, messages []Offlin
 	}
 	var last *stream.Receipt
 	for _, m := range messages {
+		if r.unwanted(res, m) {
+			continue
+		}
 		var err error
 		if last, err = session.SendReceipt(ctx, encoded(m.Stanza)); err != nil {
 			return err
 		}
 	}
-	if err := last.Wait(ctx, stream.Written); err != nil {
-		return err
+	if last != nil {
+		if err := last.Wait(ctx, stream.Written); err != nil {
+			return err
+		}
 	}
 	// They have been delivered, and the session may be over by now.
 	ctx = context.WithoutCancel(ctx)
 	return r.Offline.Remove(ctx, res.account.addr, messages[len(messages)-1].Seq)
+}
+
+// unwanted reports whether a stored message must not get to a resource any more: its
+// sender has been blocked since, say (XEP-0191 §3.3).
+func (r *Router) unwanted(res *Resource, m OfflineMessage) bool {
+	if len(r.hooks.gates) == 0 {
+		return false
+	}
+	el, err := letterOf(m.Stanza).element()
+	if err != nil {
+		return false
+	}
+	t := stanza.Transit{Element: el}
+	if describe(&t) != nil {
+		return false
+	}
+	if t.From, err = el.From(); err != nil {
+		return false
+	}
+	return r.apart(&t, res.addr)
 }
 
 // storeError is what a client is told when a store fails.

@@ -86,6 +86,7 @@ type Router struct {
 	table    table
 	pairs    pairs
 	requests requests
+	removed  removals
 	hooks    hooks
 	mux      stanza.Mux // for the server and the sender's own account
 	public   stanza.Mux // for other accounts

@@ -75,8 +75,7 @@ func build(ctx context.Context, c config, out io.Writer) (*xmpp.Server, func() e
 		blocked.Store, archive.Store, vcards.Store, fragments.Store = db.Blocking(), db.Archive(), db.VCards(), db.Private()
 	}
 	s.Accounts = who
-	// Those that keep addresses apart come first; carbons are copies of what the
-	// archive has seen. What is said about accounts is that of the first six.
+	// Gates come first, carbons after the archive; the first six are about accounts.
 	self := &disco.Entity{Identities: []disco.Identity{{Category: "server", Type: "im", Name: "StanzaKit"}}}
 	ofAccount := new(disco.Entity)
 	s.Modules = []stanza.Module{
@@ -86,19 +85,23 @@ func build(ctx context.Context, c config, out io.Writer) (*xmpp.Server, func() e
 		&caps.Announcer{Node: "https://stanzakit.dev/xmpp/examples/server", Entity: self},
 		&disco.Responder{Self: self, Account: ofAccount},
 	}
-	if c.register {
-		m := &register.Module{Accounts: who, InsecureWithoutTLS: c.plaintext}
-		if c.plaintext {
-			m.Total, m.PerStream = stream.Unlimited, 20
-		}
-		s.Modules = append(s.Modules, m)
-	}
+	var boss jid.JID
 	if c.admin != "" {
-		m := &admin.Module{Accounts: who, Admins: make([]jid.JID, 1)}
-		if m.Admins[0], err = jid.Parse(c.admin); err != nil {
+		if boss, err = jid.Parse(c.admin); err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("-admin: %w", err), closeStore())
 		}
-		s.Modules = append(s.Modules, m)
+		s.Modules = append(s.Modules, &admin.Module{Accounts: who, Admins: []jid.JID{boss}})
+	}
+	if c.register {
+		s.Modules = append(s.Modules, &register.Module{
+			Accounts: who, InsecureWithoutTLS: c.plaintext, Total: s.Rates.Stanzas,
+			Allow: func(_ context.Context, a register.Applicant) error {
+				if a.Account == boss.Bare() {
+					return stanza.Conflict // or a stranger would administer the server
+				}
+				return nil
+			},
+		})
 	}
 	self.Modules, ofAccount.Modules = s.Modules, s.Modules[:6]
 	if err = create(ctx, who, c.users, domain.Domain()); err != nil {
@@ -156,8 +159,7 @@ func serveDebug(s *xmpp.Server) func(context.Context, net.Listener) error {
 		mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
-			fmt.Fprintf(w, "# TYPE xmpp_sessions gauge\nxmpp_sessions %d\n# TYPE go_heap_inuse_bytes gauge\ngo_heap_inuse_bytes %d\n",
-				len(s.Sessions(jid.JID{})), m.HeapInuse)
+			fmt.Fprintf(w, "# TYPE xmpp_sessions gauge\nxmpp_sessions %d\n# TYPE go_heap_inuse_bytes gauge\ngo_heap_inuse_bytes %d\n", len(s.Sessions(jid.JID{})), m.HeapInuse)
 		})
 		h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 		defer context.AfterFunc(ctx, func() { h.Close() })()

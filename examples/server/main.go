@@ -3,8 +3,7 @@
 //
 //	go run ./examples/server -domain chat.example -users 'romeo:secret,juliet:secret'
 //
-// Without -cert and -key it makes a certificate of its own, and says where the file
-// with the authority is that clients have to trust.
+// Without -cert and -key it makes a certificate, and says where its authority is.
 package main
 
 import (
@@ -29,9 +28,8 @@ import (
 
 // config is what the command line says.
 type config struct {
-	domain, c2s, c2sTLS, cert, key string
-	users, admin, store, debug     string
-	register, plaintext            bool
+	domain, c2s, c2sTLS, cert, key, users, admin, store, debug string
+	register, plaintext                                        bool
 }
 
 func main() {

@@ -157,7 +157,13 @@ func TestServerStore(t *testing.T) {
 
 // Strangers make accounts only if they may, and the administrator administers.
 func TestServerRegisterAndAdmin(t *testing.T) {
-	r := start(t, config{users: "admin:secret", store: "memory", admin: "admin@chat.test", register: true})
+	r := start(t, config{store: "memory", admin: "admin@chat.test", register: true})
+	thief := r.client("admin@chat.test", "secret")
+	thief.Features = append(thief.Features, register.Client(&register.ClientOptions{Password: "secret", Username: "admin"}))
+	_, err := thief.Connect(t.Context())
+	require.ErrorIs(t, err, stanza.Conflict, "the name of the administrator is not to be had")
+	r.shut()
+	r = start(t, config{users: "admin:secret", store: "memory", admin: "admin@chat.test", register: true})
 	fresh := r.client("fresh@chat.test", "fresh secret")
 	fresh.Features = append(fresh.Features, register.Client(&register.ClientOptions{Password: "fresh secret", Username: "fresh"}))
 	conn, err := fresh.Connect(t.Context())

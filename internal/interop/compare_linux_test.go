@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"flag"
+	"fmt"
 	"hash"
 	"os"
 	"os/exec"
@@ -34,6 +35,11 @@ func BenchmarkCompare(b *testing.B) {
 	a := newArena(b)
 	for _, name := range []string{"StanzaKit", "Prosody", "Prosody-generational", "ejabberd"} {
 		b.Run(name, func(b *testing.B) {
+			defer func() {
+				if b.Skipped() { // which is shown only with -v
+					fmt.Fprintf(os.Stderr, "%s: skipped, it is not installed; -v says what is missing\n", b.Name())
+				}
+			}()
 			interop.NewContender(b, name, a.options(0)) // skips all of them at once
 			for _, kind := range []string{"plain", "TLS"} {
 				a.traffic(b, name, "msg-pairs-50-window-20", kind, 100, 1000, func(ctx context.Context, t *target) (*traffic, error) { return messages(ctx, t, 50, 20) })
