@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -70,8 +71,8 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 				case 1:
 					c.End(t.Context(), &stream.Error{Condition: stream.SystemShutdown})
 				}
-				if _, err := r.Bind(c.Context(), nil, full); err != nil {
-					t.Errorf("%d: %v", i, err)
+				if _, err := r.Bind(c.Context(), nil, full); err != nil && !errors.Is(err, stream.NotAuthorized) {
+					t.Errorf("%d: %v", i, err) // another worker may have had the account removed
 				}
 				switch random.IntN(4) {
 				case 0:
