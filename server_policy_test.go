@@ -3,7 +3,9 @@ package xmpp_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -17,16 +19,36 @@ import (
 
 // policy is a module of a program: rules before, at and after delivery.
 type policy struct {
+	mu      sync.Mutex // readers of many sessions ask it
 	before  func(t *stanza.Transit) stanza.Verdict
 	gate    func(from, to jid.JID) stanza.Verdict
 	deliver func(t *stanza.Transit)
 	became  []string
 }
 
+// set changes the rules.
+func (p *policy) set(change func(p *policy)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+// told returns what became of the stanzas since the last call. Inside a bubble only.
+func (p *policy) told() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	became := p.became
+	p.became = nil
+	return became
+}
+
 func (*policy) Name() string               { return "policy" }
 func (*policy) Register(*stanza.Mux) error { return nil }
 
 func (p *policy) BeforeRoute(_ context.Context, t *stanza.Transit) stanza.Verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.before == nil {
 		return stanza.Pass()
 	}
@@ -34,6 +56,8 @@ func (p *policy) BeforeRoute(_ context.Context, t *stanza.Transit) stanza.Verdic
 }
 
 func (p *policy) Gate(from, to jid.JID, _ stanza.Kind, _ string) stanza.Verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.gate == nil {
 		return stanza.Pass()
 	}
@@ -41,12 +65,16 @@ func (p *policy) Gate(from, to jid.JID, _ stanza.Kind, _ string) stanza.Verdict 
 }
 
 func (p *policy) BeforeDeliver(_ context.Context, t *stanza.Transit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.deliver != nil {
 		p.deliver(t)
 	}
 }
 
 func (p *policy) AfterRoute(_ context.Context, t *stanza.Transit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	got := ""
 	for _, r := range t.Delivered {
 		got += " " + r.Addr().String()
@@ -86,7 +114,7 @@ func TestPolicyVerdicts(t *testing.T) {
 					one.hear()
 				}
 				share(juliet, romeo)
-				p.before = func(*stanza.Transit) stanza.Verdict { return c.verdict }
+				p.set(func(p *policy) { p.before = func(*stanza.Transit) stanza.Verdict { return c.verdict } })
 				romeo.say(c.say)
 				for who, want := range map[*peer]string{romeo: c.romeo, nurse: c.nurse, juliet: ""} {
 					if want != "" {
@@ -110,17 +138,19 @@ func TestPolicyBeforeAndAfter(t *testing.T) {
 		juliet.say(`<presence/>`)
 		juliet.hear()
 		secret := func(el *stream.Element) bool { return el.Name().Space == "urn:secret" }
-		p.before = func(t *stanza.Transit) stanza.Verdict {
-			if err := t.Remove(secret); err != nil {
-				return stanza.Bounce(err)
-			}
-			return stanza.Pass()
-		}
 		stamp := address("xmpp.test")
-		p.deliver = func(t *stanza.Transit) {
-			t.Append(delay.Delay{From: stamp, Stamp: time.Unix(0, 0)})
-		}
-		p.became = nil
+		p.set(func(p *policy) {
+			p.before = func(t *stanza.Transit) stanza.Verdict {
+				if err := t.Remove(secret); err != nil {
+					return stanza.Bounce(err)
+				}
+				return stanza.Pass()
+			}
+			p.deliver = func(t *stanza.Transit) {
+				t.Append(delay.Delay{From: stamp, Stamp: time.Unix(0, 0)})
+			}
+		})
+		p.told()
 		romeo.say(`<message to='juliet@xmpp.test' id='1'><body>a &amp; b</body><x xmlns='urn:secret'>x</x><y xmlns='urn:y'/></message>`)
 		el := juliet.hears("message - romeo@xmpp.test/orchard→juliet@xmpp.test 1")
 		require.Contains(t, string(el.Raw()), "<body>a &amp; b</body><y xmlns='urn:y'/><delay")
@@ -132,15 +162,17 @@ func TestPolicyBeforeAndAfter(t *testing.T) {
 			"message romeo@xmpp.test/orchard→juliet@xmpp.test: juliet@xmpp.test/balcony stored=false refused=<nil>",
 			"message romeo@xmpp.test/orchard→paris@xmpp.test: stored=true refused=<nil>",
 			"message romeo@xmpp.test/orchard→nobody@xmpp.test: stored=false refused=service-unavailable",
-		}, p.became)
+		}, p.told())
 
-		p.deliver = nil
-		p.gate = func(from, to jid.JID) stanza.Verdict {
-			if from.Bare() == address("romeo@xmpp.test") && to.Bare() == address(julietJID) {
-				return stanza.Drop()
+		p.set(func(p *policy) {
+			p.deliver = nil
+			p.gate = func(from, to jid.JID) stanza.Verdict {
+				if from.Bare() == address("romeo@xmpp.test") && to.Bare() == address(julietJID) {
+					return stanza.Drop()
+				}
+				return stanza.Pass()
 			}
-			return stanza.Pass()
-		}
+		})
 		for _, xml := range []string{
 			`<message to='juliet@xmpp.test' id='4'/>`, `<message to='juliet@xmpp.test/balcony' id='4'/>`, `<presence to='juliet@xmpp.test/balcony' id='4'/>`,
 			`<presence type='subscribe' to='juliet@xmpp.test' id='4'/>`, `<presence type='probe' to='juliet@xmpp.test' id='4'/>`, `<presence/>`,
