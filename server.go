@@ -306,10 +306,10 @@ func (s *Server) serve(ctx context.Context, l net.Listener, directTLS bool) erro
 			delay = 0
 			s.serveAsync(ctx, nc, directTLS)
 			continue
+		case s.isClosing(): // first of all: a program that shuts down ends its context too
+			return ErrServerClosed
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case s.isClosing():
-			return ErrServerClosed
 		case !isTemporary(err):
 			return fmt.Errorf("xmpp: accept: %w", err)
 		}
