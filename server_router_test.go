@@ -1,11 +1,15 @@
 package xmpp_test
 
 import (
+	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/roster"
 	"stanzakit.dev/xmpp/stanza"
 )
@@ -59,6 +63,19 @@ func TestRosterChanged(t *testing.T) {
 		romeo.hear()
 		juliet.quiet()
 
+		// Of several pushes only the last has the new version: who misses it asks again.
+		known, err := store.Roster(t.Context(), j)
+		require.NoError(t, err)
+		put("juliet@xmpp.test", "nurse@xmpp.test", roster.None)
+		put("juliet@xmpp.test", "paris@xmpp.test", roster.None)
+		now, err := store.Roster(t.Context(), j)
+		require.NoError(t, err)
+		require.NoError(t, router.RosterChanged(t.Context(), j))
+		for _, want := range []uint64{known.Version, now.Version} {
+			require.Contains(t, string(juliet.hear().Raw()), "ver='"+roster.FormatVersion(want)+"'")
+		}
+		juliet.quiet()
+
 		// Who is not connected is read when it matters, and who does not exist too.
 		require.NoError(t, router.RosterChanged(t.Context(), address("nobody@xmpp.test")))
 
@@ -72,4 +89,45 @@ func TestRosterChanged(t *testing.T) {
 func TestRouterOfAnUnusableServer(t *testing.T) {
 	_, err := new(xmpp.Server).Router()
 	require.ErrorIs(t, err, xmpp.ErrServer)
+}
+
+// reads counts how a store is asked.
+type reads struct {
+	roster.MemoryStore
+	whole, single atomic.Int64
+}
+
+func (r *reads) Roster(ctx context.Context, account jid.JID) (roster.Roster, error) {
+	r.whole.Add(1)
+	return r.MemoryStore.Roster(ctx, account)
+}
+
+func (r *reads) Item(ctx context.Context, account, contact jid.JID) (roster.Item, error) {
+	r.single.Add(1)
+	return r.MemoryStore.Item(ctx, account, contact)
+}
+
+// Whoever comes looks at each contact, and does not make the server read the whole
+// rosters of those who are away.
+func TestComingReadsOneItemOfEachContact(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := new(reads)
+		s := memoryServer(t, func(s *xmpp.Server) { s.Rosters = store })
+		const contacts = 20
+		for i := range contacts {
+			name := fmt.Sprintf("contact%d", i)
+			s.AddAccount(t, name, "secret")
+			_, err := store.Put(t.Context(), address(julietJID), roster.Item{JID: address(name + "@xmpp.test"), State: roster.Both})
+			require.NoError(t, err)
+			_, err = store.Put(t.Context(), address(name+"@xmpp.test"), roster.Item{JID: address(julietJID), State: roster.Both})
+			require.NoError(t, err)
+		}
+		juliet := join(t, s, "juliet", "balcony")
+		juliet.say(`<presence/>`)
+		for range 1 + contacts { // herself, and everybody's absence
+			juliet.hear()
+		}
+		require.EqualValues(t, 1, store.whole.Load())
+		require.EqualValues(t, contacts, store.single.Load())
+	})
 }
