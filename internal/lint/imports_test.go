@@ -55,7 +55,8 @@ var layers = map[string][]string{
 	"internal/memconn":         {},
 	"internal/mutation":        {}, // a command
 	"internal/quote":           {},
-	"jid/internal/confusables": {}, // a generator
+	"internal/topictest":       {"stanza"}, // for tests only
+	"jid/internal/confusables": {},         // a generator
 }
 
 // terminal are the packages that only programs, users and external tests import.
@@ -159,7 +160,7 @@ func importViolations(p listed) []string {
 		}
 	}
 	for _, path := range p.Imports {
-		check("imports", path, own == "stream/xmpptest/storetest") // which is tests, for others to run
+		check("imports", path, own == "stream/xmpptest/storetest" || own == "internal/topictest") // which are tests
 	}
 	for _, path := range p.TestImports {
 		check("its tests import", path, true)

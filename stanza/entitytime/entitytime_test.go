@@ -29,15 +29,15 @@ const (
 
 // XEP-0202 examples 1 and 2, as who asks.
 func TestGet(t *testing.T) {
-	p := &peer{t: t, answer: example2}
+	p := &peer{T: t, Answer: example2}
 	got, err := entitytime.Get(t.Context(), p, juliet)
 	require.NoError(t, err)
-	require.Equal(t, "<iq id='1' to='juliet@montague.net/balcony' type='get'><time xmlns='urn:xmpp:time'/></iq>", p.asked)
+	require.Equal(t, "<iq id='1' to='juliet@montague.net/balcony' type='get'><time xmlns='urn:xmpp:time'/></iq>", p.Asked)
 	require.Equal(t, "2006-12-19T11:58:35-06:00", got.Format(time.RFC3339))
 
-	_, err = entitytime.Get(t.Context(), &peer{t: t, err: refused}, juliet)
+	_, err = entitytime.Get(t.Context(), &peer{T: t, Err: refused}, juliet)
 	require.ErrorIs(t, err, stanza.ServiceUnavailable)
-	_, err = entitytime.Get(t.Context(), &peer{t: t}, juliet)
+	_, err = entitytime.Get(t.Context(), &peer{T: t}, juliet)
 	require.ErrorIs(t, err, stanza.BadRequest)
 }
 

@@ -17,21 +17,21 @@ import (
 
 // XEP-0012 examples 1 to 5.
 func TestGet(t *testing.T) {
-	p := &peer{t: t, answer: "<query xmlns='jabber:iq:last' seconds='903'>Heading Home</query>"}
+	p := &peer{T: t, Answer: "<query xmlns='jabber:iq:last' seconds='903'>Heading Home</query>"}
 	got, err := last.Get(t.Context(), p, juliet.Bare())
 	require.NoError(t, err)
-	require.Equal(t, "<iq id='1' to='juliet@montague.net' type='get'><query xmlns='jabber:iq:last'/></iq>", p.asked)
+	require.Equal(t, "<iq id='1' to='juliet@montague.net' type='get'><query xmlns='jabber:iq:last'/></iq>", p.Asked)
 	require.Equal(t, last.Last{Seconds: 903, Status: "Heading Home"}, got)
 	require.Equal(t, 15*time.Minute+3*time.Second, got.Ago())
 
-	got, err = last.Get(t.Context(), &peer{t: t, answer: "<query xmlns='jabber:iq:last' seconds='123'/>"}, juliet)
+	got, err = last.Get(t.Context(), &peer{T: t, Answer: "<query xmlns='jabber:iq:last' seconds='123'/>"}, juliet)
 	require.NoError(t, err)
 	require.Equal(t, last.Last{Seconds: 123}, got)
 
 	// Example 4: who may not see the presence.
-	_, err = last.Get(t.Context(), &peer{t: t, err: &stanza.Error{Condition: stanza.Forbidden, Received: true}}, juliet)
+	_, err = last.Get(t.Context(), &peer{T: t, Err: &stanza.Error{Condition: stanza.Forbidden, Received: true}}, juliet)
 	require.ErrorIs(t, err, stanza.Forbidden)
-	_, err = last.Get(t.Context(), &peer{t: t, err: refused}, juliet)
+	_, err = last.Get(t.Context(), &peer{T: t, Err: refused}, juliet)
 	require.ErrorIs(t, err, stanza.ServiceUnavailable)
 
 	// XEP-0012 §2, §10: seconds are required, an unsignedLong.
@@ -48,7 +48,7 @@ func TestGet(t *testing.T) {
 		"long status":     "<query xmlns='jabber:iq:last' seconds='1'>" + strings.Repeat("x", last.MaxStatus+1) + "</query>",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := last.Get(t.Context(), &peer{t: t, answer: answer}, juliet)
+			got, err := last.Get(t.Context(), &peer{T: t, Answer: answer}, juliet)
 			require.ErrorIs(t, err, stanza.BadRequest)
 			require.Zero(t, got)
 		})

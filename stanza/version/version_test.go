@@ -29,13 +29,13 @@ const (
 
 // XEP-0092 examples 1 and 2, as who asks.
 func TestGet(t *testing.T) {
-	p := &peer{t: t, answer: example2}
+	p := &peer{T: t, Answer: example2}
 	v, err := version.Get(t.Context(), p, juliet)
 	require.NoError(t, err)
-	require.Equal(t, "<iq id='1' to='juliet@montague.net/balcony' type='get'><query xmlns='jabber:iq:version'/></iq>", p.asked)
+	require.Equal(t, "<iq id='1' to='juliet@montague.net/balcony' type='get'><query xmlns='jabber:iq:version'/></iq>", p.Asked)
 	require.Equal(t, version.Version{Name: "Exodus", Number: "0.7.0.4", OS: "Windows-XP 5.01.2600"}, v)
 
-	_, err = version.Get(t.Context(), &peer{t: t, err: refused}, juliet)
+	_, err = version.Get(t.Context(), &peer{T: t, Err: refused}, juliet)
 	require.ErrorIs(t, err, stanza.ServiceUnavailable)
 
 	// §2: what is required, and what may be left out.
@@ -57,7 +57,7 @@ func TestGet(t *testing.T) {
 		{"too long", head + "<name>" + strings.Repeat("a", 1025) + "</name><version>b</version></query>", version.Version{}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			v, err := version.Get(t.Context(), &peer{t: t, answer: tt.answer}, juliet)
+			v, err := version.Get(t.Context(), &peer{T: t, Answer: tt.answer}, juliet)
 			if !tt.ok {
 				require.ErrorIs(t, err, stanza.BadRequest)
 			} else {
