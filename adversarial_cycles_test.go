@@ -121,11 +121,20 @@ func adversarialL13(t *testing.T) {
 					eventually(t, func() bool { return inner.OpenConnections() == 0 })
 				}
 			}
-			after := settle(t, inner)
+			// One per cent, and the noise of a heap this small. What is left
+			// over stays however often one looks; what a finalizer or another
+			// processor's stopped timers still hold does not.
+			limit := base.heap + base.heap/100 + 256<<10
+			var after usage
+			for range 20 {
+				after = settle(t, inner)
+				if after.goroutines <= base.goroutines && after.files <= base.files && after.heap <= limit {
+					break
+				}
+			}
 			require.LessOrEqual(t, after.goroutines, base.goroutines)
 			require.LessOrEqual(t, after.files, base.files)
-			// One per cent, and the noise of a heap this small.
-			require.LessOrEqual(t, after.heap, base.heap+base.heap/100+256<<10)
+			require.LessOrEqual(t, after.heap, limit)
 		})
 	}
 	// It still serves.
