@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/carbons"
 	"stanzakit.dev/xmpp/stream/xmpptest"
@@ -182,6 +184,33 @@ func TestChat(t *testing.T) {
 	require.NoError(t, again.keys.Close(), "EOF")
 	_, err = again.ends()
 	require.NoError(t, err, "%s", again.stderr.String())
+}
+
+// Messages are shown in the order in which they come, copies of what another client
+// of the account gets among them: those are from another address.
+func TestChatOrder(t *testing.T) {
+	server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
+		s.Modules = append(s.Modules, &carbons.Module{})
+	}})
+	other, romeo := server.Connect(t, "juliet"), server.Connect(t, "romeo")
+	require.NoError(t, other.Send(t.Context(), &stanza.Presence{}))
+	juliet := open(t, server, "juliet")
+	_, rest, _ := strings.Cut(juliet.seen[len(juliet.seen)-1], "* you are ")
+	address, _, _ := strings.Cut(rest, ";")
+	const pairs = 200
+	for i := range pairs {
+		for _, to := range []jid.JID{other.LocalAddr(), jid.MustParse(address)} {
+			require.NoError(t, romeo.Send(t.Context(), &stanza.Message{To: to, Type: stanza.ChatMessage, Body: stanza.Plain(fmt.Sprintf("%d to %s", i, to))}))
+		}
+	}
+	for i := range pairs {
+		for _, to := range []string{other.LocalAddr().String(), address} {
+			require.Contains(t, juliet.reads("] romeo@xmpp.test: "), fmt.Sprintf("%d to %s", i, to))
+		}
+	}
+	require.NoError(t, juliet.keys.Close())
+	_, err := juliet.ends()
+	require.NoError(t, err)
 }
 
 // What others say does nothing to the terminal and does not look like a line of the
