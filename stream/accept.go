@@ -43,6 +43,9 @@ type AcceptOptions struct {
 	// handler; see [Throttle] for one. It belongs to this stream alone. Nil
 	// admits everything at once.
 	Admit Admit
+	// Liveness says how the session finds out that its peer is gone; the zero
+	// value watches nothing.
+	Liveness Liveness
 	// Trace observes the stream; nil observes nothing.
 	Trace *Trace
 }
@@ -68,6 +71,7 @@ func Accept(ctx context.Context, conn net.Conn, opts *AcceptOptions) (*Session, 
 		return nil, err
 	}
 	n.lang, n.admit = n.local.Lang, o.Admit
+	n.liveness = o.Liveness
 	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.accept(ctx, &o) }); err != nil {
 		return nil, err
 	}
@@ -102,6 +106,7 @@ func (n *Negotiation) accept(ctx context.Context, o *AcceptOptions) error {
 		switch {
 		case restart:
 			err = n.answer(o)
+		case n.resumed:
 		case out.Features:
 			err = n.sendFeatures()
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // carrier is the connection beneath a stream together with what reads it. The
@@ -27,6 +28,9 @@ type carrier struct {
 
 	// bytesIn counts what was received, bytesOut what the negotiation sent.
 	bytesIn, bytesOut atomic.Uint64
+
+	// lastRead is the Unix time in nanoseconds at which something was received.
+	lastRead atomic.Int64
 
 	// readErr is an error that came together with data.
 	readErr error
@@ -106,7 +110,7 @@ func (c *carrier) read() (int, error) {
 	if c.sc.pending() || c.sc.buffered() > 0 {
 		n, err := c.conn.Read(c.sc.space(readChunk))
 		c.sc.filled(max(n, 0))
-		c.bytesIn.Add(uint64(max(n, 0)))
+		c.took(n)
 		return n, err
 	}
 	c.sc.release()
@@ -114,8 +118,16 @@ func (c *carrier) read() (int, error) {
 	if n > 0 {
 		copy(c.sc.space(n), c.first[:n])
 		c.sc.filled(n)
-		c.bytesIn.Add(uint64(n))
+		c.took(n)
 		clear(c.first[:n]) // there may be a password in it
 	}
 	return n, err
+}
+
+// took takes note of n bytes that have come in.
+func (c *carrier) took(n int) {
+	if n > 0 {
+		c.bytesIn.Add(uint64(n))
+		c.lastRead.Store(time.Now().UnixNano())
+	}
 }

@@ -143,3 +143,15 @@ var (
 	// the closing stream tag (RFC 6120 §4.4).
 	ErrTruncated = errors.New("stream: connection ended without closing the stream")
 )
+
+// resumable reports whether a session that ended with e can be taken up again
+// (XEP-0198 §5): the server goes away or sends the client elsewhere, or one side
+// has not heard from the other. After other errors, as after a closing tag
+// alone, it is over.
+func (e *Error) resumable() bool {
+	switch e.Condition {
+	case SystemShutdown, Reset, ConnectionTimeout, SeeOtherHost:
+		return true
+	}
+	return false
+}

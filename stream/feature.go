@@ -54,6 +54,13 @@ type Feature struct {
 	// Inline is how the feature takes part in SASL 2 and Bind 2. Nil: it does
 	// not.
 	Inline []Inline
+
+	// Established is called on either side when the negotiation is complete,
+	// with the session, before anybody else has it and before it is read.
+	// Whatever it sends goes out before anything else. It must not wait. Nil
+	// means that there is nothing to do. It is called for every feature in the
+	// slice, whether or not it was negotiated.
+	Established func(n *Negotiation, s *Session)
 }
 
 // Outcome is what negotiating a feature achieved.
@@ -66,6 +73,10 @@ type Outcome struct {
 	// a restart, as after the authentication of SASL 2 (XEP-0388 §2.6.1).
 	// Restart includes it.
 	Features bool
+	// Resumed says that an earlier session was resumed (XEP-0198 §5): what is
+	// left of the negotiation is done, and no features follow, whatever
+	// Features says.
+	Resumed bool
 }
 
 // ready reports whether f may be considered in state s.

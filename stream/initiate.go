@@ -42,6 +42,9 @@ type InitiateOptions struct {
 	// CloseTimeout bounds the wait for the peer's closing tag; zero means five
 	// seconds.
 	CloseTimeout time.Duration
+	// Liveness says how the session finds out that its peer is gone; the zero
+	// value watches nothing.
+	Liveness Liveness
 	// Trace observes the stream; nil observes nothing.
 	Trace *Trace
 }
@@ -70,6 +73,7 @@ func Initiate(ctx context.Context, conn net.Conn, opts *InitiateOptions) (*Sessi
 	n.domain = o.To.DomainJID()
 	n.identity, n.wanted = o.From, o.From
 	n.local.To = n.domain
+	n.liveness = o.Liveness
 	if err := n.run(ctx, o.Timeout, func(ctx context.Context) error { return n.initiate(ctx, o.Features) }); err != nil {
 		return nil, err
 	}
@@ -147,6 +151,9 @@ func (n *Negotiation) initiate(ctx context.Context, features []Feature) error {
 		n.done[f.Name] = true
 		restart := n.enter(out)
 		switch {
+		case n.resumed:
+			// XEP-0198 §5: stanzas flow at once, and nothing else is negotiated.
+			return n.settled()
 		case restart:
 			err = n.open(ctx)
 		case out.Features:

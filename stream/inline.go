@@ -218,6 +218,7 @@ func (o *Outcome) add(n *Negotiation, out Outcome) {
 	o.Reached |= out.Reached
 	o.Restart = o.Restart || out.Restart
 	o.Features = o.Features || out.Features
+	o.Resumed = o.Resumed || out.Resumed
 }
 
 // Establish records facts before the feature that reached them returns, for

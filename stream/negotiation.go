@@ -93,6 +93,8 @@ type Negotiation struct {
 	nonzas   []nonzaHandler
 	deadline time.Time
 	acks     quickAcks
+	liveness Liveness
+	resumed  bool // an earlier session was resumed, so nothing else follows
 }
 
 type nonzaHandler struct {

@@ -120,6 +120,7 @@ func (n *Negotiation) appendHeader(dst []byte) []byte {
 // be restarted.
 func (n *Negotiation) enter(out Outcome) (restart bool) {
 	n.state |= out.Reached
+	n.resumed = n.resumed || out.Resumed
 	if n.state.Has(Authenticated) {
 		// RFC 6120 §13.12: the smaller limits are for strangers.
 		n.sc.setLimits(n.limits)

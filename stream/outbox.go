@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type outbox struct {
 	failed  func(error) // called without mu when a write fails
 	writer  func()      // write, as a value: "go o.write()" would allocate one
 
+	lastWrite atomic.Int64 // Unix time of the last write in nanoseconds
+
 	mu      sync.Mutex
 	buf     *[]byte       // queued; nil when empty
 	spare   *[]byte       // written, for what is queued next; nil when idle
@@ -45,6 +48,12 @@ type outbox struct {
 	reason  *Error        // the stream error queued before it, or nil
 	err     error         // why nothing can be sent any more
 	broken  bool          // a write failed: the writer drops what is queued
+
+	session  *Session
+	ledger   Ledger // in charge of the stanzas; nil when nobody is
+	prompted bool   // the ledger has something to say
+	settled  bool   // the ledger was told of the end
+	lost     bool   // and that the session can be resumed
 }
 
 // buffers are pooled across sessions: a session that has just fallen silent
@@ -98,8 +107,9 @@ func encode(el Appender) (*[]byte, error) {
 }
 
 // init makes o ready for use.
-func (o *outbox) init(conn net.Conn, limit int, timeout time.Duration, trace *tracer, failed func(error)) {
-	o.conn, o.limit, o.timeout, o.trace, o.failed = conn, limit, timeout, trace, failed
+func (o *outbox) init(s *Session, timeout time.Duration) {
+	o.session = s
+	o.conn, o.limit, o.timeout, o.trace, o.failed = s.conn, s.limits.OutboundBytes, timeout, s.trace, s.writeFailed
 	o.writer = o.write
 }
 
@@ -113,51 +123,73 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 	for {
 		o.mu.Lock()
 		if o.err != nil || o.shut {
-			err := o.err
+			err, lost := o.err, o.lost
 			o.mu.Unlock()
+			if lost && stanza {
+				return o.hold(ctx, b, wait, r)
+			}
 			if err == nil {
 				err = errClosing
 			}
 			return err
 		}
-		pending := int(o.queued - o.written)
-		// An element larger than the whole budget goes when nothing else is
-		// waiting; otherwise it could never go.
-		if pending == 0 || pending+len(b) <= o.limit {
-			if stanza {
-				o.stanzas++
-			}
-			o.appendLocked(b, r)
+		err := o.queueLocked(b, stanza, r)
+		if err == nil || !wait || !errors.Is(err, ErrFull) {
 			o.mu.Unlock()
-			return nil
-		}
-		if !wait {
-			o.mu.Unlock()
-			return ErrFull
+			return err
 		}
 		if o.room == nil {
 			o.room = make(chan struct{})
 		}
 		room := o.room
 		o.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return contextError(ctx)
+		if err := o.await(ctx, room, err); err != nil {
+			return err
 		}
 	}
 }
 
+// queueLocked queues whole elements, if there is room for them.
+func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt) error {
+	pending := int(o.queued - o.written)
+	// An element larger than the whole budget goes when nothing else is
+	// waiting; otherwise it could never go.
+	if pending > 0 && pending+len(b) > o.limit {
+		return ErrFull
+	}
+	if stanza {
+		if o.ledger != nil {
+			if r != nil {
+				r.manage(true)
+			}
+			if err := o.ledger.Keep(b, r); err != nil {
+				return err
+			}
+		}
+		o.stanzas++
+	}
+	o.appendLocked(b, r)
+	return nil
+}
+
 // finish queues the last bytes of the stream: b, which encodes reason if that
 // is not nil, and the closing tag. It reports false if that was done before.
-func (o *outbox) finish(b []byte, reason *Error) bool {
+// Resumable says that a managed session is not over with that.
+func (o *outbox) finish(b []byte, reason *Error, resumable bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.shut || o.err != nil {
 		return false
 	}
+	if o.ledger != nil {
+		// XEP-0198 §4: an acknowledgement right before the end, and none behind it.
+		b = append(o.ledger.Last(nil), b...)
+	}
 	o.shut, o.reason = true, reason
 	o.appendLocked(append(b, closingTag...), nil)
+	if resumable {
+		o.settleLocked(false, reason)
+	}
 	o.wakeLocked()
 	return true
 }
@@ -182,6 +214,11 @@ func (o *outbox) appendLocked(b []byte, r *Receipt) {
 		r.end = o.queued
 		o.waiting = append(o.waiting, r)
 	}
+	o.startLocked()
+}
+
+// startLocked sees to it that the writer runs.
+func (o *outbox) startLocked() {
 	if !o.writing {
 		o.writing = true
 		// Owner: the outbox. Stops when the buffer is empty or a write fails.
@@ -195,6 +232,7 @@ func (o *outbox) write() {
 	var written *[]byte // the buffer that was written last
 	for {
 		o.mu.Lock()
+		o.consultLocked()
 		buf, unused := o.buf, o.spare
 		over := buf == nil || o.err != nil || o.broken
 		o.buf, o.spare = nil, written
@@ -232,7 +270,9 @@ func (o *outbox) write() {
 func (o *outbox) transmit(b []byte) error {
 	for {
 		piece := b[:min(len(b), writeChunk)]
-		o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
+		now := time.Now()
+		o.lastWrite.Store(now.UnixNano())
+		o.conn.SetWriteDeadline(now.Add(o.timeout))
 		n, err := o.conn.Write(piece)
 		n = min(max(n, 0), len(piece))
 		if n < len(piece) && err == nil {
@@ -306,6 +346,7 @@ func (o *outbox) stop(err error) {
 		return
 	}
 	o.err = err
+	o.settleLocked(o.shut, err)
 	o.failLocked()
 	o.wakeLocked()
 }

@@ -11,7 +11,9 @@ type ReceiptState uint8
 
 // The states of a receipt, in order. Acked takes stream management (XEP-0198);
 // without it a receipt rests at Written, and becomes Unknown when the session
-// ends.
+// ends. With it a receipt outlives its session, until the stanza was
+// acknowledged on that one or one that has taken its place, or nothing can be
+// found out any more.
 const (
 	// Queued: accepted for sending.
 	Queued ReceiptState = iota
@@ -38,6 +40,7 @@ type Receipt struct {
 	end     uint64 // offset in the outgoing bytes; set once, under the outbox's lock
 
 	mu      sync.Mutex
+	managed bool // a ledger settles it
 	state   ReceiptState
 	err     error
 	changed chan struct{} // closed at the next change; nil when nobody waits
@@ -55,7 +58,7 @@ func (r *Receipt) look() (ReceiptState, <-chan struct{}, error) {
 	over := r.session.Err() // before the lock: a later end closes done
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if over != nil && r.state == Written {
+	if over != nil && r.state == Written && !r.managed {
 		r.state, r.err = Unknown, over
 	}
 	if r.changed == nil {
@@ -82,7 +85,8 @@ func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
 		select {
 		case <-changed:
 		case <-done:
-			// What is queued still is with a write that has not returned yet.
+			// What is queued still is with a write that has not returned yet, or
+			// with a ledger.
 			done = nil
 		case <-ctx.Done():
 			return contextError(ctx)
@@ -94,12 +98,45 @@ func (r *Receipt) Wait(ctx context.Context, want ReceiptState) error {
 func (r *Receipt) advance(to ReceiptState, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if to <= r.state || r.state >= Acked {
+	if to <= r.state || r.state >= Acked || r.managed && to >= Failed {
 		return
 	}
+	r.moveLocked(to, err)
+}
+
+func (r *Receipt) moveLocked(to ReceiptState, err error) {
 	r.state, r.err = to, err
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil
+	}
+}
+
+// manage says whether a ledger settles the receipt.
+func (r *Receipt) manage(managed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.managed = managed
+	if r.changed != nil { // whoever waits looks at the session again, or no more
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// Settle is for a [Ledger]: it moves the receipt of a stanza that it keeps to a
+// final state. Acked means that the peer has acknowledged the stanza. Given up
+// is whatever has not been: Failed if it was never written, otherwise Unknown,
+// for the given reason. Final states are final.
+func (r *Receipt) Settle(acked bool, reason error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state >= Acked:
+	case acked:
+		r.moveLocked(Acked, nil)
+	case r.state == Queued:
+		r.moveLocked(Failed, reason)
+	default:
+		r.moveLocked(Unknown, reason)
 	}
 }

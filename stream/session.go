@@ -43,6 +43,8 @@ type Session struct {
 
 	out      outbox
 	received atomic.Uint32 // stanzas taken by the handler, modulo 2³²
+	handled  atomic.Pointer[func() uint32]
+	skip     uint32        // stanzas that are dropped, since they came before
 	reader   atomic.Int32  // who runs the reader: readerNone and so on
 	handling atomic.Uint64 // odd while a handler runs
 
@@ -52,6 +54,7 @@ type Session struct {
 	told       sync.WaitGroup // done when the trace was told of the end
 	closeTimer atomic.Pointer[time.Timer]
 	expiry     atomic.Pointer[time.Timer]
+	live       liveness
 }
 
 // Who runs the reader. It runs once in the life of a session.
@@ -123,12 +126,18 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 	}
 	s.sc.setLimits(n.limits)
 	s.sc.release()
-	s.out.init(n.conn, n.limits.OutboundBytes, writeTimeout, n.trace, s.writeFailed)
+	s.out.init(s, writeTimeout)
 	s.told.Add(1)
+	for i := range n.offers {
+		if f := &n.offers[i]; f.Established != nil {
+			f.Established(n, s)
+		}
+	}
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
 	s.watchExpiry()
+	s.watchPeer(n.liveness)
 	return s
 }
 
@@ -237,6 +246,7 @@ func (s *Session) end(cause error) {
 		if t := s.expiry.Load(); t != nil {
 			t.Stop()
 		}
+		s.live.stop()
 		s.cause = cause
 		s.out.stop(&ClosedError{cause})
 		close(s.done)

@@ -41,7 +41,7 @@ func (s *Session) CloseError(ctx context.Context, reason *Error) error {
 	if s.Err() != nil {
 		return nil
 	}
-	if s.finishOut(reason) {
+	if s.finishOut(reason, reason != nil && reason.resumable()) {
 		timer := time.AfterFunc(s.closeTimeout, func() { s.end(ErrCloseTimeout) })
 		s.closeTimer.Store(timer)
 		if s.Err() != nil { // ended meanwhile: end may have missed the timer

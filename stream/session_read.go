@@ -93,8 +93,15 @@ func (s *Session) element(el *Element, handle func(*Element) error) error {
 	name := el.Name()
 	switch {
 	case isStanza(el, s.prof):
+		if s.skip > 0 {
+			s.skip--
+			return nil
+		}
 		// RFC 6120 §8 with XEP-0198 §4: a stanza counts when it is handled.
 		err := s.call(el, handle)
+		if errors.Is(err, ErrNotTaken) {
+			return nil
+		}
 		s.received.Add(1)
 		return err
 	case isStreamError(el):
@@ -132,8 +139,8 @@ func (s *Session) call(el *Element, handle func(*Element) error) (err error) {
 
 // handlerError turns what a handler returned into what ends the session.
 func (s *Session) handlerError(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrNotTaken) {
+		return err
 	}
 	// The error of another session says what was wrong on that one.
 	var other *ClosedError
@@ -162,24 +169,26 @@ func (s *Session) internal(cause error) *Error {
 func (s *Session) readFailed(err error) {
 	var e *Error
 	if errors.As(err, &e) {
+		resumable := e.resumable()
 		if e.Received {
 			// RFC 6120 §4.9.1.1: whoever receives an error closes the stream.
 			e = nil
 		}
-		s.finishOut(e)
+		s.finishOut(e, resumable)
 		s.flushAndLinger(lingerTime)
 	}
 	s.end(err)
 }
 
 // finishOut queues a stream error, if any, and the closing tag. It reports false
-// if the closing tag was queued before.
-func (s *Session) finishOut(e *Error) bool {
+// if the closing tag was queued before. Resumable says that a managed session is
+// not over with that.
+func (s *Session) finishOut(e *Error, resumable bool) bool {
 	var last []byte
 	if e != nil {
 		last, _ = e.AppendXML(nil)
 	}
-	if !s.out.finish(last, e) {
+	if !s.out.finish(last, e, resumable) {
 		return false
 	}
 	if e != nil && s.trace.hooks.ErrorSent != nil {
@@ -207,7 +216,7 @@ func (s *Session) flushAndLinger(limit time.Duration) bool {
 // (RFC 6120 §4.4).
 func (s *Session) peerClosed() {
 	ours, _ := s.out.lastWords()
-	s.finishOut(nil)
+	s.finishOut(nil, false)
 	flushed := s.flushAndLinger(s.closeTimeout)
 	_, reason := s.out.lastWords()
 	switch {
