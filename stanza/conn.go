@@ -86,7 +86,7 @@ type Conn struct {
 	stalled   bool  // the reader waits for room
 	hungry    bool  // the consumer waits for a stanza
 	closing   bool  // Close was called
-	gap       bool  // a stanza was discarded, so the prefix ends there
+	gap       bool  // a stanza was discarded: nothing more of this session is taken
 	clean     bool  // the stream was closed in good order
 	err       error // why the Conn has ended; set before done is closed
 }
@@ -109,6 +109,7 @@ type transport interface {
 	TrySend(el stream.Appender) error
 	SendReceipt(ctx context.Context, el stream.Appender) (*stream.Receipt, error)
 	Serve(handle func(*stream.Element) error) error
+	CountWith(c stream.Counter)
 	Done() <-chan struct{}
 	Err() error
 	Close(ctx context.Context) error
@@ -166,6 +167,10 @@ func (c *Conn) attach(t transport) {
 		read: make(chan struct{}),
 	}
 	c.link.Store(l)
+	c.mu.Lock()
+	c.gap = false
+	c.mu.Unlock()
+	t.CountWith(c)
 	// Owner: c. Stops when the session ends, by itself or through Close or
 	// Abort. Joined through l.read.
 	go func() {
@@ -243,6 +248,14 @@ func (c *Conn) Handled() uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return uint32(c.handled.handled())
+}
+
+// Taken implements [stream.Counter]: how many stanzas were received and queued,
+// and what Handled returns, both over all sessions of the Conn.
+func (c *Conn) Taken() (received, handled uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return uint32(c.handled.next), uint32(c.handled.handled())
 }
 
 // Close closes the stream in good order: what is queued is sent, then the

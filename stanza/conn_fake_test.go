@@ -150,7 +150,7 @@ func (f *fake) Serve(handle func(*stream.Element) error) error {
 	for {
 		select {
 		case el := <-f.in:
-			if err := handle(el); err != nil {
+			if err := handle(el); err != nil && !errors.Is(err, stream.ErrNotTaken) {
 				f.Abort(err)
 			}
 			clear(el.Raw()) // borrowed: it is gone now
@@ -159,7 +159,7 @@ func (f *fake) Serve(handle func(*stream.Element) error) error {
 		}
 		select {
 		case el := <-f.in:
-			if err := handle(el); err != nil {
+			if err := handle(el); err != nil && !errors.Is(err, stream.ErrNotTaken) {
 				f.Abort(err)
 			}
 			clear(el.Raw())
@@ -199,6 +199,8 @@ func (f *fake) Close(ctx context.Context) error {
 	<-f.done
 	return nil
 }
+
+func (f *fake) CountWith(stream.Counter) {}
 
 func (f *fake) Abort(cause error) { f.end(cause) }
 

@@ -7,11 +7,17 @@ import "stanzakit.dev/xmpp/stream"
 func (c *Conn) receive(l *link, el *stream.Element) error {
 	c.mu.Lock()
 	if isReply(el) && c.takeReply(l, el) {
+		// XEP-0198 §4: acknowledged are all stanzas up to some number, so once one
+		// was not taken, those behind it are not either.
+		gap := c.gap
 		c.mu.Unlock()
+		if gap {
+			return stream.ErrNotTaken
+		}
 		return nil
 	}
 	if !c.makeRoom(l, len(el.Raw())+entryCost) {
-		return nil
+		return stream.ErrNotTaken
 	}
 	c.mu.Unlock()
 	e := newEntry(el) // nobody else adds to the queue, so the room stays
@@ -51,7 +57,9 @@ func (c *Conn) takeReply(l *link, el *stream.Element) bool {
 		// RFC 6120 §10.3.3 rule 3: a reply to nothing is ignored.
 		c.stats.Unsolicited++
 	}
-	c.handled.finish(c.handled.begin())
+	if !c.gap {
+		c.handled.finish(c.handled.begin())
+	}
 	return true
 }
 
@@ -60,6 +68,11 @@ func (c *Conn) takeReply(l *link, el *stream.Element) bool {
 // false without the lock when the stanza cannot be queued any more.
 func (c *Conn) makeRoom(l *link, cost int) bool {
 	for {
+		if c.gap {
+			c.discardLocked()
+			c.mu.Unlock()
+			return false
+		}
 		switch c.queue.offer(cost, c.calls.n > 0, c.closing) {
 		case admit:
 			return true
@@ -89,11 +102,8 @@ func (c *Conn) makeRoom(l *link, cost int) bool {
 	}
 }
 
-// discardLocked counts a stanza that will never be handled.
+// discardLocked counts a stanza that is not taken.
 func (c *Conn) discardLocked() {
 	c.stats.Discarded++
-	if !c.gap {
-		c.gap = true
-		c.handled.begin() // and is never finished: what follows is not acknowledged
-	}
+	c.gap = true
 }

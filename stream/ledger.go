@@ -43,8 +43,9 @@ type Ledger interface {
 	// of this one, or an error. With wait it may wait for room until ctx ends.
 	Hold(ctx context.Context, xml []byte, r *Receipt, wait bool) (*Session, error)
 
-	// Handles is told who counts the stanzas handled, see [Session.CountWith].
-	Handles(s *Session)
+	// Handles is told who counts the stanzas handled: at once, and again when
+	// that changes; see [Session.CountWith].
+	Handles(c Counter)
 }
 
 // ErrNotTaken is returned by a handler of [Session.Serve] for a stanza that it
@@ -80,17 +81,19 @@ func (s *Session) Manage(l Ledger, nonza Appender) error {
 		return errClosing
 	}
 	o.ledger = l
-	l.Handles(s)
+	l.Handles(s.countedBy())
 	if len(b) > 0 {
 		o.appendLocked(b, nil)
 	}
 	return nil
 }
 
-// Resume is Manage for a session that takes the place of one that was lost: the
-// backlog, stanzas with their receipts that l has kept before, is queued before
-// anything else. Call it from [Feature.Established].
-func (s *Session) Resume(l Ledger, backlog iter.Seq2[[]byte, *Receipt]) error {
+// Resume is Manage for a session that takes the place of one that was lost. Take
+// is called once, under the same lock as the methods of l. It returns the
+// backlog, stanzas with their receipts that l has kept before, which is queued
+// before anything else, or an error, after which the session is not managed.
+// Call Resume from [Feature.Established].
+func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], error)) error {
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -100,8 +103,12 @@ func (s *Session) Resume(l Ledger, backlog iter.Seq2[[]byte, *Receipt]) error {
 	case o.err != nil:
 		return o.err
 	}
+	backlog, err := take()
+	if err != nil {
+		return err
+	}
 	o.ledger = l
-	l.Handles(s)
+	l.Handles(s.countedBy())
 	for xml, r := range backlog {
 		o.stanzas++
 		o.appendLocked(xml, r)
@@ -109,20 +116,13 @@ func (s *Session) Resume(l Ledger, backlog iter.Seq2[[]byte, *Receipt]) error {
 	return nil
 }
 
-// Unmanage takes the session back from l, whose peer does not want to
-// acknowledge anything. Receipts that l has not settled rest with the session
-// again.
-func (s *Session) Unmanage(l Ledger, kept iter.Seq[*Receipt]) {
-	o := &s.out
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ledger == l {
-		o.ledger = nil
-	}
-	for r := range kept {
-		r.manage(false)
-	}
-	o.wakeLocked()
+// Unmanage takes the session back from its ledger, whose peer does not want to
+// acknowledge anything. The ledger releases the receipts that it keeps.
+func (s *Session) Unmanage() {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	s.out.ledger = nil
+	s.out.wakeLocked()
 }
 
 // Managed reports whether a [Ledger] is in charge of the session.
@@ -152,28 +152,72 @@ func (s *Session) Prompt() {
 	o.startLocked()
 }
 
-// CountWith makes handled the source of [Session.Handled], for somebody who
-// queues what the session hands out and handles it later. It is called from any
-// goroutine, without waiting.
-func (s *Session) CountWith(handled func() uint32) {
-	s.handled.Store(&handled)
+// Counter counts stanzas on behalf of a session, for somebody who queues what the
+// session hands out and handles it later. It is called from any goroutine, must
+// not wait, and must be comparable.
+type Counter interface {
+	// Taken returns how many stanzas were received, and how many of them have
+	// been handled without a gap, both modulo 2³². The first number includes
+	// the sessions that the counter has served before.
+	Taken() (received, handled uint32)
+}
+
+// CountWith makes c the one who says how many stanzas have been handled, until
+// another one does. Without a Counter a stanza is handled when the handler of
+// [Session.Serve] has returned.
+func (s *Session) CountWith(c Counter) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	if s.out.ledger != nil {
-		s.out.ledger.Handles(s)
+	s.counter = c
+	if s.out.ledger != nil && !s.out.settled {
+		s.out.ledger.Handles(c)
 	}
 }
 
-// Counter returns what was given to CountWith, or nil.
-func (s *Session) Counter() func() uint32 {
-	if f := s.handled.Load(); f != nil {
-		return *f
-	}
-	return nil
+// Taken implements [Counter] for a session that has none.
+func (s *Session) Taken() (received, handled uint32) {
+	n := s.received.Load()
+	return n, n
 }
 
-// Received returns how many stanzas the reader has handed on, modulo 2³².
-func (s *Session) Received() uint32 { return s.received.Load() }
+// Counter returns who says how many stanzas have been handled: the one that
+// CountWith was given, or the session itself.
+func (s *Session) Counter() Counter {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.countedBy()
+}
+
+// countedBy is Counter for callers that hold the lock of the outbox.
+func (s *Session) countedBy() Counter {
+	if s.counter != nil {
+		return s.counter
+	}
+	return s
+}
+
+// Ledger returns what was given to Manage or Resume, or nil. It stays when the
+// session has ended.
+func (s *Session) Ledger() Ledger {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	return s.out.ledger
+}
+
+// Supersede ends a session whose place another one takes: the peer is told why
+// if that is possible at once (XEP-0198 §5), and what this side sends is kept for
+// the other one. It does not wait.
+func (s *Session) Supersede(reason *Error) {
+	if s.Err() != nil {
+		return
+	}
+	s.finishOut(reason, true)
+	// Owner: the session. Ends within lingerTime. Joined through done.
+	go func() {
+		s.flushAndLinger(lingerTime)
+		s.end(reason)
+	}()
+}
 
 // SkipReceived makes the reader drop the next n stanzas: the peer of a resumed
 // session sends again what this side has received and not handled yet. Call it

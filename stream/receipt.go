@@ -112,6 +112,10 @@ func (r *Receipt) moveLocked(to ReceiptState, err error) {
 	}
 }
 
+// Release is for a [Ledger] that does not keep a stanza any more: its receipt
+// rests with the session again.
+func (r *Receipt) Release() { r.manage(false) }
+
 // manage says whether a ledger settles the receipt.
 func (r *Receipt) manage(managed bool) {
 	r.mu.Lock()

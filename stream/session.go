@@ -31,6 +31,7 @@ type Session struct {
 	role   Role
 	prof   Profile
 	limits Limits
+	peer   peerLimits
 
 	local, remote jid.JID
 	header        Header
@@ -43,8 +44,8 @@ type Session struct {
 
 	out      outbox
 	received atomic.Uint32 // stanzas taken by the handler, modulo 2³²
-	handled  atomic.Pointer[func() uint32]
 	skip     uint32        // stanzas that are dropped, since they came before
+	counter  Counter       // of what is handled, under the outbox's lock; nil for this
 	reader   atomic.Int32  // who runs the reader: readerNone and so on
 	handling atomic.Uint64 // odd while a handler runs
 
@@ -115,9 +116,9 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 	}
 	s := &Session{
 		carrier: n.carrier,
-		role:    n.role, prof: n.prof, limits: n.limits,
+		role:    n.role, prof: n.prof, limits: n.limits, peer: n.peer.inForce(n.state),
 		local: n.identity, remote: n.domain,
-		header: n.remote, sec: n.sec, agent: n.agent, hook: n.admit, nonzas: n.nonzas,
+		header: n.remote, sec: n.sec, agent: n.agent, hook: n.admit,
 		closeTimeout: closeTimeout,
 		done:         make(chan struct{}),
 	}
@@ -133,6 +134,7 @@ func (n *Negotiation) session(writeTimeout, closeTimeout time.Duration) *Session
 			f.Established(n, s)
 		}
 	}
+	s.nonzas = n.nonzas
 	if n.trace.hooks.Established != nil {
 		n.trace.hooks.Established(s)
 	}
@@ -186,7 +188,8 @@ func (s *Session) Queued() int {
 // Send encodes el and queues it, and returns once it is queued. ctx bounds the
 // wait for room when Limits.OutboundBytes are queued already; cancelling it
 // later has no effect, and an element is never cut in two. An error of encoding
-// is returned as it is and costs nothing: nothing was queued.
+// is returned as it is and costs nothing: nothing was queued. So is the
+// [*TooLargeError] for an element that the peer has announced not to accept.
 func (s *Session) Send(ctx context.Context, el Appender) error {
 	return s.send(ctx, el, true, nil)
 }
@@ -211,7 +214,9 @@ func (s *Session) send(ctx context.Context, el Appender, wait bool, r *Receipt) 
 	if err != nil {
 		return err
 	}
-	err = s.out.send(ctx, (*b)[1:], wait, r)
+	if err = s.fits((*b)[1:]); err == nil {
+		err = s.out.send(ctx, (*b)[1:], wait, r)
+	}
 	dropBuffer(b)
 	return err
 }

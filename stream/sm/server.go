@@ -1,0 +1,186 @@
+package sm
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"sync"
+	"time"
+
+	"stanzakit.dev/xmpp/jid"
+)
+
+// ServerOptions says how a server manages its streams. Nil and the zero value
+// are right for most.
+type ServerOptions struct {
+	// NoResume gives and asks for acknowledgements only.
+	NoResume bool
+
+	// Max is for how long a session may be resumed after it was lost. Zero means
+	// five minutes. A client may want less.
+	Max time.Duration
+
+	// Policy says when acknowledgements are asked for and how much is kept for
+	// each session.
+	Policy Policy
+
+	// Location returns where the client of a session should reconnect to, as
+	// "host" or "host:port" (XEP-0198 §3); an empty string leaves that to the
+	// client. Nil means that.
+	Location func(client jid.JID) string
+
+	// Takeover is called before a session is resumed, with the one that is to be
+	// replaced, which has ended. The host returns when nothing that the old
+	// session has received will be handed out any more, or an error, which makes
+	// the resumption fail. ctx is that of the negotiation. Nil does nothing.
+	Takeover func(ctx context.Context, l *Link) error
+
+	// Suspended is told that a session was lost and can be resumed.
+	Suspended func(l *Link, cause error)
+
+	// Over is told that a link is over, with the stanzas that its client has not
+	// acknowledged, in order. XEP-0198 §4: they should be treated like stanzas to
+	// a resource that is not available. Both run on goroutines of their own.
+	Over func(l *Link, unacked []Unacked, cause error)
+}
+
+// Server manages the streams of a server's clients: it enables stream management
+// and keeps the sessions that can be resumed (XEP-0198 §3, §5). Put its
+// [Server.Feature] in front of resource binding. It is safe for concurrent use.
+type Server struct {
+	opts ServerOptions
+
+	mu    sync.Mutex
+	links map[string]*Link      // those that can be resumed, by SM-ID
+	old   [oldSessions]oldEntry // of those that timed out, a ring
+	next  int
+}
+
+// oldSessions is of how many sessions that timed out the last h is remembered,
+// for clients that come too late (XEP-0198 §5).
+const oldSessions = 512
+
+type oldEntry struct {
+	id  string
+	who jid.JID // bare
+	h   uint32
+}
+
+// NewServer returns a Server. The options are copied and may be nil.
+func NewServer(opts *ServerOptions) *Server {
+	s := &Server{links: make(map[string]*Link)}
+	if opts != nil {
+		s.opts = *opts
+	}
+	if s.opts.Max <= 0 {
+		s.opts.Max = defaultMax
+	}
+	s.opts.Policy = s.opts.Policy.withDefaults()
+	return s
+}
+
+// newID returns an SM-ID of 192 random bits.
+func newID() string {
+	var b [24]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// grant makes the link that a client has asked for, and the answer.
+func (s *Server) grant(e enable, who jid.JID) (*Link, enabled) {
+	l := newLink(s, s.opts.Policy)
+	var answer enabled
+	if e.resume && !s.opts.NoResume {
+		l.id, l.can, l.max = newID(), true, s.opts.Max
+		if e.max != nil {
+			l.max = min(l.max, time.Duration(*e.max)*time.Second)
+		}
+		secs := uint32(min(l.max/time.Second, 1<<31))
+		answer = enabled{id: l.id, resume: true, max: &secs}
+		if s.opts.Location != nil {
+			answer.location = s.opts.Location(who)
+		}
+	}
+	return l, answer
+}
+
+// keep makes a link findable by its SM-ID.
+func (s *Server) keep(l *Link) {
+	if l.id != "" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.links[l.id] = l
+	}
+}
+
+// find returns the link with an SM-ID, if it is that client's.
+func (s *Server) find(id string, who jid.JID) *Link {
+	s.mu.Lock()
+	l := s.links[id]
+	s.mu.Unlock()
+	// XEP-0198 §7: whoever knows the SM-ID of another account has not proved
+	// to be that account.
+	if l == nil || l.Addr().Bare() != who.Bare() {
+		return nil
+	}
+	return l
+}
+
+// late returns the last h of a session that timed out.
+func (s *Server) late(id string, who jid.JID) *uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.old {
+		if e := &s.old[i]; e.id == id && e.who == who.Bare() {
+			h := e.h
+			return &h
+		}
+	}
+	return nil
+}
+
+// lost implements keeper.
+func (s *Server) lost(l *Link, cause error) {
+	if s.opts.Suspended != nil {
+		s.opts.Suspended(l, cause)
+	}
+}
+
+// gone implements keeper.
+func (s *Server) gone(l *Link, cause error) {
+	left := l.settle(cause)
+	l.mu.Lock()
+	id, who := l.id, l.who
+	received, _ := l.takenLocked()
+	l.mu.Unlock()
+	if id != "" {
+		s.mu.Lock()
+		delete(s.links, id)
+		s.old[s.next] = oldEntry{id, who.Bare(), received}
+		s.next = (s.next + 1) % oldSessions
+		s.mu.Unlock()
+	}
+	if s.opts.Over != nil {
+		unacked := make([]Unacked, len(left))
+		for i, u := range left {
+			unacked[i] = u.Stanza
+		}
+		s.opts.Over(l, unacked, cause)
+	}
+}
+
+// Links returns the links that can be resumed now or after their session is
+// lost.
+func (s *Server) Links() []*Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Link, 0, len(s.links))
+	for _, l := range s.links {
+		all = append(all, l)
+	}
+	return all
+}
+
+// errEnabled: a client wanted stream management twice.
+var errEnabled = errors.New("sm: enabled before")
