@@ -62,7 +62,7 @@ type Client struct {
 	Auth *auth.ClientOptions
 
 	// Dial adjusts how the server is found; nil means the defaults of
-	// dial.Options. Its DirectTLS is that of the Client.
+	// dial.Options. Its TLS is as DirectTLS of the Client has it.
 	Dial *dial.Options
 
 	// Conn adjusts the connection that Connect returns; nil means the defaults
@@ -141,7 +141,10 @@ func (c *Client) dial(ctx context.Context) (*stanza.Conn, error) {
 	if c.Addr != "" {
 		o.Server = c.Addr
 	}
-	o.DirectTLS = c.DirectTLS
+	o.TLS = dial.StartTLS
+	if c.DirectTLS {
+		o.TLS = dial.DirectTLS
+	}
 	nc, target, err := dial.Client(ctx, c.JID.DomainJID(), &o)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ import (
 type shown struct {
 	letter        // the presence that it broadcast, from its full JID
 	priority int8 // RFC 6121 §4.7.2.3
+	// came is when the resource became available, Unix time in milliseconds.
+	came int64
 	// waits is set until it has got what was stored for the account; see flush.
 	waits atomic.Bool
 	// missed is set when that failed.
@@ -88,6 +90,10 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 		return
 	}
 	before := res.shown.Load()
+	if now.came = time.Now().UnixMilli(); before != nil {
+		now.came = before.came
+	}
+	res.rank.Store(int32(now.priority))
 	fresh := now.priority >= 0 && (before == nil || !before.reachable() || before.missed.Load())
 	if fresh {
 		fresh = r.come(ctx, res, now)
@@ -115,7 +121,7 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 		r.probe(ctx, res, contact, p)
 	}
 	if fresh {
-		r.flush(ctx, res, now)
+		r.handOut(ctx, res, now)
 	}
 	for _, m := range r.hooks.presence {
 		m.PresenceChanged(ctx, res, now.element(), before == nil)

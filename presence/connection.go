@@ -10,6 +10,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/bind"
+	"stanzakit.dev/xmpp/stream/sm"
 )
 
 // Connection is the place of one client in a [Router], from before its stream is
@@ -40,8 +41,10 @@ type Connection struct {
 
 	reason   *stream.Error // why the connection is to end, or nil
 	session  *stream.Session
-	resource *Resource // claimed during binding
-	released bool      // the resource was given up
+	resource *Resource     // claimed during binding, or taken over
+	resuming *sm.Link      // of the session that this one resumes, or nil
+	released bool          // the resource was given up
+	served   chan struct{} // closed when nothing more is handed to the router
 	evicting sync.WaitGroup
 }
 
@@ -51,7 +54,7 @@ type connKey struct{}
 // Connect makes room for a client that is about to negotiate. The caller calls
 // Leave when all is over. ctx is the parent of the contexts that handlers get.
 func (r *Router) Connect(ctx context.Context) *Connection {
-	c := &Connection{router: r, began: r.removed.count()}
+	c := &Connection{router: r, began: r.removed.count(), served: make(chan struct{})}
 	ctx = context.WithValue(ctx, connKey{}, c)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.negotiation, c.stop = context.WithCancelCause(ctx)
@@ -100,10 +103,22 @@ func (c *Connection) Resource() *Resource {
 // before it began, because somebody else has its address by now or because of
 // End, it closes the session and returns that reason.
 func (c *Connection) Serve(session *stream.Session) error {
+	defer c.heard()
 	if err := c.begin(session); err != nil {
 		return err
 	}
 	return session.Serve(c.stanza)
+}
+
+// heard says that nothing more that the client has sent will be handled.
+func (c *Connection) heard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.served:
+	default:
+		close(c.served)
+	}
 }
 
 // begin is Serve up to the first stanza.
@@ -113,6 +128,10 @@ func (c *Connection) begin(session *stream.Session) error {
 		return reason
 	}
 	c.settled(nil)
+	if c.resuming != nil {
+		c.resumed()
+		return nil
+	}
 	return c.up(session)
 }
 
@@ -142,6 +161,8 @@ func (c *Connection) attach(session *stream.Session) *stream.Error {
 		return c.reason
 	case c.resource == nil:
 		return &stream.Error{Condition: stream.InternalServerError, Cause: errNotBound}
+	case c.resuming != nil && sm.Of(session) != c.resuming:
+		return &stream.Error{Condition: stream.Conflict, Text: "resumed on another connection"}
 	}
 	c.session = session
 	c.resource.settle(session)
@@ -154,31 +175,45 @@ var errNotBound = errors.New("presence: a session without a resource of the rout
 // Leave gives up the resource, tells everybody who knew that it was available,
 // and waits for what is still going on for the connection. It is idempotent.
 func (c *Connection) Leave() {
+	c.heard()
 	c.release()
 	c.Cancel(net.ErrClosed)
 	c.evicting.Wait()
 }
 
-// release gives up the resource.
+// release gives up the resource, unless its session may be resumed: then that is
+// up to the link.
 func (c *Connection) release() {
 	c.mu.Lock()
 	first := !c.released
 	c.released = true
-	r, served := c.resource, c.session != nil
+	r, session, resuming := c.resource, c.session, c.resuming
 	c.mu.Unlock()
-	if r == nil || !first {
+	switch {
+	case r == nil || !first:
+		return
+	case session == nil && resuming != nil:
+		return // it was not resumed here
+	case session != nil && c.detach(r, session):
 		return
 	}
 	// Who looks after the account may take longer than the connection.
-	ctx := context.WithoutCancel(c.ctx)
-	c.router.guard(func() { c.router.vacate(ctx, r) })
-	c.router.table.release(r)
-	if served {
-		for _, m := range c.router.hooks.sessions {
-			c.router.guard(func() { m.SessionGone(ctx, r) })
+	r.retire(context.WithoutCancel(c.ctx), c.router, session != nil)
+}
+
+// retire is the end of a resource. It runs once; who calls it again waits for
+// that. Served says that modules were told of a session.
+func (r *Resource) retire(ctx context.Context, router *Router, served bool) {
+	r.gone.Do(func() {
+		router.guard(func() { router.vacate(ctx, r) })
+		router.table.release(r)
+		if served {
+			for _, m := range router.hooks.sessions {
+				router.guard(func() { m.SessionGone(ctx, r) })
+			}
 		}
-	}
-	c.router.table.done(r.account)
+		router.table.done(r.account)
+	})
 }
 
 // guard calls modules at the end of a session, when there is nothing left that a
@@ -207,6 +242,7 @@ func (c *Connection) End(ctx context.Context, reason *stream.Error) bool {
 	switch {
 	case session != nil:
 		session.CloseError(ctx, reason)
+		abandon(c.resource, session, reason)
 		return true
 	case bound:
 		return true
@@ -227,6 +263,7 @@ func (c *Connection) Abort(cause error) {
 	c.Cancel(cause)
 	if session != nil {
 		session.Abort(cause)
+		abandon(c.resource, session, cause)
 	}
 }
 
@@ -293,10 +330,10 @@ func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 func (c *Connection) place(res *Resource) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.resource != nil || c.released {
+	if c.resource != nil && c.resuming == nil || c.released {
 		return false
 	}
-	c.resource = res
+	c.resource, c.resuming = res, nil
 	return true
 }
 
@@ -317,7 +354,7 @@ const (
 // evict ends the session of a resource whose address somebody else holds now
 // (RFC 6120 §4.9.3.3). It does not wait.
 func (r *Router) evict(ctx context.Context, holder *Resource) {
-	holder.conn.evict(&stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
+	holder.connection().evict(&stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
 	r.vacate(context.WithoutCancel(ctx), holder)
 }
 
@@ -334,7 +371,12 @@ func (c *Connection) evict(reason *stream.Error) {
 		// Owner: c. Stops when the old session has ended, which CloseError
 		// bounds by its own timeout. Joined through c.evicting by Leave, which
 		// comes after released is set.
-		c.evicting.Go(func() { session.CloseError(context.Background(), reason) })
+		c.evicting.Go(func() {
+			session.CloseError(context.Background(), reason)
+			abandon(c.resource, session, reason)
+		})
+	} else if session != nil {
+		abandon(c.resource, session, reason)
 	}
 }
 

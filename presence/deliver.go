@@ -91,7 +91,7 @@ func (r *Router) deliver(ctx context.Context, res *Resource, a *account, q Quest
 			t.Delivered = append(t.Delivered, one)
 		}
 		res.work.delivered = t.Delivered
-		if t.Type != string(stanza.ErrorMessage) {
+		if t.Type != string(stanza.ErrorMessage) && t.Sent.IsZero() {
 			for _, m := range r.hooks.deliver {
 				m.BeforeDeliver(ctx, t)
 			}

@@ -98,7 +98,7 @@ func (r *Resource) tells(to jid.JID) bool {
 	if r.shown.Load() == nil || !r.account.roster[to.Bare()].State.Has(roster.From) {
 		return false
 	}
-	return r.conn.router.table.hearing(to)
+	return r.connection().router.table.hearing(to)
 }
 
 // room reports whether directed presence to an address can be remembered. It is

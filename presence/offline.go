@@ -68,8 +68,10 @@ func (r *Router) keep(ctx context.Context, res *Resource, q Question, t *stanza.
 	defer r.table.done(a)
 	// Modules are asked without the lock: they may send something themselves.
 	t.Stored = true
-	for _, m := range r.hooks.deliver {
-		m.BeforeDeliver(ctx, t)
+	if t.Sent.IsZero() {
+		for _, m := range r.hooks.deliver {
+			m.BeforeDeliver(ctx, t)
+		}
 	}
 	a.storing.Lock()
 	if out.tries++; out.tries <= r.maxResources() && a.standing() == Reachable {
@@ -82,7 +84,10 @@ func (r *Router) keep(ctx context.Context, res *Resource, q Question, t *stanza.
 		return r.deliver(ctx, res, a, q, Decide(q), t, out)
 	}
 	defer a.storing.Unlock()
-	err := t.Append(delay.Delay{From: bare.DomainJID(), Stamp: time.Now(), Reason: "stored offline"})
+	var err error
+	if t.Sent.IsZero() { // otherwise it has a stamp
+		err = t.Append(delay.Delay{From: bare.DomainJID(), Stamp: time.Now(), Reason: "stored offline"})
+	}
 	if err == nil {
 		out.el = t.Element
 		var b []byte
@@ -140,6 +145,20 @@ func storable(el *stream.Element) worth {
 		return never
 	}
 	return stored
+}
+
+// handOut has the resource flushed. Whoever acknowledges what it gets (XEP-0198)
+// has to be read for that, so then it is done beside the reader: what was not
+// acknowledged stays in the store, even if the session is resumed in between.
+func (r *Router) handOut(ctx context.Context, res *Resource, now *shown) {
+	if session := res.session.Load(); session == nil || !session.Managed() {
+		r.flush(ctx, res, now)
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	// Owner: the router. Ends when all is acknowledged, or when the link of the
+	// session is over, which settles the receipts. Joined through background.
+	r.background.Go(func() { r.guard(func() { r.flush(ctx, res, now) }) })
 }
 
 // flushBatch is how many offline messages are on their way at a time.
@@ -252,24 +271,37 @@ func (r *Router) flushSome(ctx context.Context, res *Resource, messages []Offlin
 	if session == nil {
 		return errGone
 	}
-	var last *stream.Receipt
-	for _, m := range messages {
-		if r.unwanted(res, m) {
-			continue
-		}
-		var err error
-		if last, err = session.SendReceipt(ctx, encoded(m.Stanza)); err != nil {
-			return err
-		}
+	far := stream.Written
+	if session.Managed() {
+		far = stream.Acked
 	}
-	if last != nil {
-		if err := last.Wait(ctx, stream.Written); err != nil {
-			return err
+	receipts := make([]*stream.Receipt, 0, len(messages)) // nil for unwanted ones
+	var err error
+	for _, m := range messages {
+		var receipt *stream.Receipt
+		if !r.unwanted(res, m) {
+			if receipt, err = session.SendReceipt(ctx, encoded(m.Stanza)); err != nil {
+				break
+			}
 		}
+		receipts = append(receipts, receipt)
+	}
+	delivered := 0
+	for i, receipt := range receipts {
+		if receipt != nil {
+			if wait := receipt.Wait(ctx, far); wait != nil {
+				err = wait
+				break
+			}
+		}
+		delivered = i + 1
+	}
+	if delivered == 0 {
+		return err
 	}
 	// They have been delivered, and the session may be over by now.
 	ctx = context.WithoutCancel(ctx)
-	return r.Offline.Remove(ctx, res.account.addr, messages[len(messages)-1].Seq)
+	return errors.Join(err, r.Offline.Remove(ctx, res.account.addr, messages[delivered-1].Seq))
 }
 
 // unwanted reports whether a stored message must not get to a resource any more: its

@@ -12,6 +12,7 @@ import (
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/sm"
 )
 
 // Resource is one connected resource of an account. It owns the address and
@@ -20,7 +21,8 @@ import (
 type Resource struct {
 	addr    jid.JID
 	account *account
-	conn    *Connection // that claimed it
+	// at is the connection that claimed it, or the one that resumed its session.
+	at atomic.Pointer[Connection]
 
 	// session is nil between the moment the address is reserved and the end of
 	// negotiation, and again after the address was given up or the session has
@@ -37,6 +39,8 @@ type Resource struct {
 	// shown is what the resource last broadcast of itself; nil if it is not
 	// available (RFC 6121 §4.2, §4.5). It is changed with account.mu held.
 	shown atomic.Pointer[shown]
+	// rank is the priority that it showed last.
+	rank atomic.Int32
 	// interested: it has asked for the roster (RFC 6121 §2.1.4).
 	interested atomic.Bool
 	// between is what a module has put before the session.
@@ -52,16 +56,22 @@ type Resource struct {
 
 	// work is for the reader of the session only, while it handles a stanza.
 	work *work
+	// gone is done when the resource is retired.
+	gone sync.Once
 }
 
 type interceptor = func(t *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error
 
 // newResource returns a resource whose stream is being negotiated.
 func newResource(addr jid.JID, a *account, c *Connection) *Resource {
-	r := &Resource{addr: addr, account: a, conn: c}
+	r := &Resource{addr: addr, account: a}
+	r.at.Store(c)
 	r.early.Store(&early{})
 	return r
 }
+
+// connection returns the connection of the resource.
+func (r *Resource) connection() *Connection { return r.at.Load() }
 
 // early keeps stanzas for a resource between the moment the address is reserved,
 // of which the client learns at once and may tell others, and the end of
@@ -138,7 +148,7 @@ func (r *Resource) Addr() jid.JID { return r.addr }
 func (r *Resource) Session() *stream.Session { return r.session.Load() }
 
 // Context returns the context of the connection, which ends with it.
-func (r *Resource) Context() context.Context { return r.conn.ctx }
+func (r *Resource) Context() context.Context { return r.connection().ctx }
 
 // Priority returns the priority of the presence that the resource last
 // broadcast, and false while it is not available (RFC 6121 §4.7.2.3).
@@ -190,9 +200,9 @@ func (r *Resource) TrySend(st stream.Appender) error { return r.offer(nil, st) }
 // session is about to begin, is told too.
 func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
 	if r.early.Load() != nil {
-		r.conn.End(ctx, reason) // which Serve finds, if there is no session yet
+		r.connection().End(ctx, reason) // which Serve finds, if there is no session yet
 		select {
-		case <-r.conn.ctx.Done():
+		case <-r.connection().ctx.Done():
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -202,7 +212,9 @@ func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
 	if session == nil {
 		return errGone
 	}
-	return session.CloseError(ctx, reason)
+	err := session.CloseError(ctx, reason)
+	abandon(r, session, reason)
+	return err
 }
 
 // errGone is the error of sending to an address that nobody is connected at. A
@@ -228,6 +240,9 @@ func (r *Resource) crowded() bool {
 	if session == nil {
 		return false
 	}
+	if l := sm.Of(session); l != nil && l.Load() > 0.75 {
+		return true
+	}
 	return session.Queued() > session.Limits().OutboundBytes/4*3
 }
 
@@ -237,7 +252,7 @@ func (r *Resource) intercepted(f interceptor, t *stanza.Transit, st stream.Appen
 	defer func() {
 		if v := recover(); v != nil {
 			cause := &stream.PanicError{Value: v, Stack: debug.Stack()}
-			r.conn.router.report("intercepting a stanza failed", cause)
+			r.connection().router.report("intercepting a stanza failed", cause)
 			r.deaf.Store(true)
 			if session := r.session.Load(); session != nil {
 				session.Abort(&stream.Error{Condition: stream.InternalServerError, Cause: cause})
@@ -264,10 +279,12 @@ func (r *Resource) write(st stream.Appender) error {
 		r.deaf.Store(true)
 	}
 	if errors.Is(err, stream.ErrFull) && r.session.CompareAndSwap(session, nil) {
+		// What it has not acknowledged goes where it would go without the client.
+		abandon(r, session, err)
 		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
 		// The rest of what vacate does is up to the reader of that session, which
 		// ends now: the caller may hold the lock of another account.
-		r.conn.router.requests.abandon(r)
+		r.connection().router.requests.abandon(r)
 	}
 	return err
 }

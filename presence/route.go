@@ -38,7 +38,7 @@ func (c *Connection) stanza(el *stream.Element) error {
 	if res.session.Load() == nil {
 		// The address is not this client's any more. It has been told why
 		// (RFC 6120 §4.9.1.1), and what it said since is not heard.
-		return nil
+		return stream.ErrNotTaken
 	}
 	if err := res.checkFrom(el); err != nil {
 		return err

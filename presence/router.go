@@ -13,6 +13,7 @@ import (
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/bind"
+	"stanzakit.dev/xmpp/stream/sm"
 )
 
 // Router is the part of a server that comes after negotiation: it knows who is
@@ -62,6 +63,13 @@ type Router struct {
 	// for the client whose stanza is being handled, which is not heard meanwhile.
 	Handler stanza.Handler
 
+	// Management says how streams are managed (XEP-0198): what clients acknowledge,
+	// and for how long a session may be resumed after its connection was lost. Nil
+	// means the defaults of sm.ServerOptions. Its hooks are the router's own.
+	Management *sm.ServerOptions
+	// NoManagement offers no stream management.
+	NoManagement bool
+
 	// Conflict decides what happens when a client asks for a resource that is
 	// connected already. Nil means [ReplaceOld].
 	Conflict func(ctx context.Context, asked jid.JID) ConflictPolicy
@@ -91,6 +99,9 @@ type Router struct {
 	mux      stanza.Mux // for the server and the sender's own account
 	public   stanza.Mux // for other accounts
 	features []stream.Feature
+	streams  *sm.Server // nil without stream management
+
+	background sync.WaitGroup // what is done for resources beside their readers
 }
 
 // Accounts is who has an account. Implementations are safe for concurrent use.
@@ -110,6 +121,7 @@ type hooks struct {
 	deliver  []stanza.BeforeDeliverer
 	after    []stanza.AfterRouter
 	sessions []stanza.SessionWatcher
+	resumers []stanza.SessionResumer
 	presence []stanza.PresenceWatcher
 	accounts []stanza.AccountWatcher
 }
@@ -165,6 +177,11 @@ func (r *Router) init() error {
 	if err := stanza.Install(&r.mux, r.Modules...); err != nil {
 		return err
 	}
+	if !r.NoManagement {
+		// In front of binding: a session that was resumed is bound already.
+		r.streams = r.management()
+		r.features = append(r.features, r.streams.Feature())
+	}
 	r.features = append(r.features, bind.Server(&bind.ServerOptions{Bind: r.Bind, OfferSession: true}))
 	r.features = append(r.features, roster.Versioning(), roster.PreApproval())
 	for _, m := range r.Modules {
@@ -192,6 +209,7 @@ func (r *Router) attach(m stanza.Module) error {
 	add(&r.hooks.deliver, m)
 	add(&r.hooks.after, m)
 	add(&r.hooks.sessions, m)
+	add(&r.hooks.resumers, m)
 	add(&r.hooks.presence, m)
 	add(&r.hooks.accounts, m)
 	return nil

@@ -154,7 +154,7 @@ func TestEvictionDoesNotHideSuccessor(t *testing.T) {
 	r.evict(t.Context(), first) // and goes on
 	heard := watch.early.Load().stanzas
 	require.Equal(t, "<presence to='juliet@xmpp.test' from='juliet@xmpp.test/balcony'/>", string(heard[len(heard)-1]))
-	third.conn.Leave()
+	third.connection().Leave()
 	heard = watch.early.Load().stanzas
 	require.Contains(t, string(heard[len(heard)-1]), "type='unavailable'")
 }

@@ -145,6 +145,18 @@ type SessionWatcher interface {
 	SessionGone(ctx context.Context, r Resource)
 }
 
+// SessionResumer is a [SessionWatcher] that wants to know when a resource is
+// without its session for a while (XEP-0198 §5). SessionGone comes without a
+// SessionResumed if it does not come back.
+type SessionResumer interface {
+	// SessionDetached is called when the connection was lost and the session may
+	// be resumed. What the resource is sent is kept until then.
+	SessionDetached(ctx context.Context, r Resource)
+	// SessionResumed is called when it was, before any further stanza of the
+	// client is handled. All that the module keeps for the resource still holds.
+	SessionResumed(ctx context.Context, r Resource)
+}
+
 // PresenceWatcher is a [Module] that learns of the availability of resources.
 type PresenceWatcher interface {
 	// PresenceChanged is called after the resource has broadcast presence, with

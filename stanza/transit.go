@@ -1,6 +1,8 @@
 package stanza
 
 import (
+	"time"
+
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
@@ -32,6 +34,10 @@ type Transit struct {
 	// until its addressee is available. Both are empty before the decision.
 	Delivered []Resource
 	Stored    bool
+	// Sent is when a message was sent to a client that has not acknowledged it
+	// and is gone, and whose message goes elsewhere now (XEP-0198 §4). Modules
+	// have seen it before and are not asked again. Zero most of the time.
+	Sent time.Time
 	// Refused is the error that the sender is told, or nil.
 	Refused error
 

@@ -215,6 +215,7 @@ func (n *Negotiation) readFeatures(ctx context.Context) error {
 		return newError(BadFormat, "stream features were expected, not %s", quote.ASCII(el.Name().String(), 128))
 	}
 	n.features = el.Clone()
+	n.readPeerLimits()
 	n.done = make(map[Name]bool)
 	if n.trace.hooks.FeaturesReceived != nil {
 		var names []Name

@@ -19,7 +19,11 @@ type Ledger interface {
 	// or nil. It copies the bytes. An error keeps the stanza from being sent;
 	// with one that matches [ErrFull] a sender that may wait waits until
 	// [Session.MakeRoom].
-	Keep(xml []byte, r *Receipt) error
+	//
+	// Reader says that the sender may be a handler that runs on the session's
+	// reader, and waits for what only that can read if it is refused. A ledger
+	// gives it more room than others.
+	Keep(xml []byte, r *Receipt, reader bool) error
 
 	// Nonzas appends what the ledger itself has to say, if anything, behind
 	// what the writer is about to write.

@@ -87,6 +87,7 @@ type Negotiation struct {
 	admit     Admit
 
 	features *Element      // received, initiating entity only
+	peer     peerLimits    // announced in features
 	done     map[Name]bool // features tried on this stream; false for skipped ones
 	upgraded bool          // the transport was replaced; a restart must follow
 	values   map[any]any   // what features remember

@@ -133,7 +133,7 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 			}
 			return err
 		}
-		err := o.queueLocked(b, stanza, r)
+		err := o.queueLocked(b, stanza, r, wait && o.session.handling.Load()%2 == 1)
 		if err == nil || !wait || !errors.Is(err, ErrFull) {
 			o.mu.Unlock()
 			return err
@@ -149,8 +149,9 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 	}
 }
 
-// queueLocked queues whole elements, if there is room for them.
-func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt) error {
+// queueLocked queues whole elements, if there is room for them. Reader is that of
+// Ledger.Keep.
+func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt, reader bool) error {
 	pending := int(o.queued - o.written)
 	// An element larger than the whole budget goes when nothing else is
 	// waiting; otherwise it could never go.
@@ -162,7 +163,7 @@ func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt) error {
 			if r != nil {
 				r.manage(true)
 			}
-			if err := o.ledger.Keep(b, r); err != nil {
+			if err := o.ledger.Keep(b, r, reader); err != nil {
 				return err
 			}
 		}

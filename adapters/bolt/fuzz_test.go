@@ -48,6 +48,7 @@ var codecs = []struct {
 		}
 		return encodePrefs(p), nil
 	}},
+	{bucketSessionSums, func(b []byte) ([]byte, error) { s, err := decodeSaved(b); return encodeSaved(s), err }},
 	{bucketVCards, func(b []byte) ([]byte, error) { raw, err := decodeRaw(bucketVCards, b); return encodeRaw(raw), err }},
 }
 
@@ -70,6 +71,7 @@ func FuzzValues(f *testing.F) {
 		bucketEntries:     {encodeEntry(sampleEntry(1), sampleTime), encodeEntry(redacted, time.Time{}), encodeEntry(new(mam.Entry), sampleTime)},
 		bucketPrefs:       {encodePrefs(samplePrefs)},
 		bucketVCards:      {encodeRaw(sampleCard)},
+		bucketSessionSums: {encodeSaved(saved{9, 3, 1000, 500})},
 	} {
 		for n := range codecs {
 			if codecs[n].bucket == kind {

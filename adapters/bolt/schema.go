@@ -39,24 +39,30 @@ const (
 	bucketEntryIDs    = "archive-ids"   // a, id: N
 	bucketContacts    = "archive-with"  // a, contact as prefix, N without gaps: N of the entry; since schema 2
 	bucketPrefs       = "archive-prefs" // A: preferences
+
+	// Since schema 3. "S" is the id of a session with its length in front.
+	bucketSessions        = "sessions"         // S: state
+	bucketSessionJournals = "session-journals" // S, N: records; the numbers of a session have no gaps
+	bucketSessionSums     = "session-sums"     // S: the next number, rows, bytes of state and journal
 )
 
 var buckets = []string{
 	bucketMeta, bucketTotals, bucketAccounts, bucketTokens, bucketTokenOrder, bucketRosters, bucketRosterItems,
 	bucketRosterChanges, bucketOffline, bucketBoxes, bucketLastSeen, bucketBlocking, bucketPrivate, bucketPrivateSums,
 	bucketVCards, bucketArchives, bucketEntries, bucketEntryIDs, bucketContacts, bucketPrefs,
+	bucketSessions, bucketSessionJournals, bucketSessionSums,
 }
 
-// schema is the version of the file. 1 had no bucketContacts.
-const schema = 2
+// schema is the version of the file. 1 had no bucketContacts, and 2 no sessions.
+const schema = 3
 
 // Keys of bucketMeta.
 const (
 	metaSchema     = "schema"
 	metaIterations = "iterations"
-	// metaMigrated is there while a file is brought to schema 2: the key of the
-	// last entry that is done. The schema says 2 already, so that no program that
-	// knows 1 only goes on in between.
+	// metaMigrated is there while a file of schema 1 is brought up to date: the key
+	// of the last entry that is done. The schema is the new one already, so that no
+	// program that knows 1 only goes on in between.
 	metaMigrated = "migrated"
 )
 
@@ -71,6 +77,8 @@ const (
 	totalPrivate      = "private-accounts"
 	totalVCardBytes   = "vcard-bytes"
 	totalArchiveBytes = "archive-bytes"
+	totalSessions     = "sessions"
+	totalSessionBytes = "session-bytes"
 )
 
 func (t *txn) meta(name string) (uint64, bool, error) {
@@ -137,9 +145,12 @@ func (t *txn) claim() error {
 		}
 		return nil
 	}
-	if err := t.put(bucketMeta, []byte(metaMigrated), []byte{}); err != nil {
-		return err
+	if found < 2 {
+		if err := t.put(bucketMeta, []byte(metaMigrated), []byte{}); err != nil {
+			return err
+		}
 	}
+	// A file of schema 2 may be one whose migration was interrupted. That goes on.
 	return t.create(schema)
 }
 
@@ -191,7 +202,7 @@ func (t *txn) settleIterations(wanted int) (int, error) {
 // migrateChunk is how many entries are migrated in one transaction.
 const migrateChunk = 2000
 
-// migrate does the next part of what leads from schema 1 to 2, the index of archives
+// migrate does the next part of what leads from schema 1 to later ones, the index of archives
 // by contact, and reports whether nothing is left to do.
 func (t *txn) migrate(chunk int) (done bool, err error) {
 	mark := t.get(bucketMeta, []byte(metaMigrated))

@@ -3,6 +3,7 @@ package bolt
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,6 +121,36 @@ func TestMigrateInterrupted(t *testing.T) {
 	require.NoError(t, verify(db))
 }
 
+// A file of schema 2 has no sessions yet. One whose migration from schema 1 was
+// interrupted goes on with that.
+func TestMigrateFrom2(t *testing.T) {
+	for name, entries := range map[string]int{"complete": sampleEntries, "halfway": 7} {
+		t.Run(name, func(t *testing.T) {
+			path := schema1(t)
+			raw(t, path, func(tx *bbolt.Tx) error {
+				x := &txn{Tx: tx}
+				require.NoError(t, x.claim())
+				_, err := x.migrate(entries)
+				if entries == sampleEntries {
+					done, again := x.migrate(entries)
+					require.True(t, done)
+					err = errors.Join(err, again)
+				}
+				for _, name := range []string{bucketSessions, bucketSessionJournals, bucketSessionSums} {
+					require.NoError(t, tx.DeleteBucket([]byte(name)))
+				}
+				return err
+			})
+			setRaw(t, path, metaSchema, 2)
+			db := openAt(t, path, nil)
+			requireSample(t, db)
+			fillSession(t, db)
+			requireSession(t, db)
+			require.NoError(t, verify(db))
+		})
+	}
+}
+
 // Halfway through, Open does the rest.
 func TestMigrateResumed(t *testing.T) {
 	path := schema1(t)
@@ -143,7 +174,7 @@ func TestOpenRefuses(t *testing.T) {
 		var e *SchemaError
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, SchemaError{Found: schema + 1, Known: schema}, *e)
-		require.Contains(t, e.Error(), "schema 3")
+		require.Contains(t, e.Error(), "schema 4")
 		setRaw(t, path, metaSchema, 1) // nothing was changed
 		requireSample(t, openAt(t, path, nil))
 	})
@@ -219,6 +250,7 @@ func TestIterations(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) {
 	db := openNew(t, nil)
 	fillSample(t, db)
+	fillSession(t, db)
 	leftovers := func() (found []string) {
 		require.NoError(t, db.bolt.View(func(tx *bbolt.Tx) error {
 			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
@@ -245,6 +277,7 @@ func TestNothingIsLeft(t *testing.T) {
 	require.NoError(t, db.Private().Delete(ctx, juliet))
 	require.NoError(t, db.VCards().Put(ctx, juliet, nil))
 	require.NoError(t, db.Archive().Delete(ctx, juliet))
+	require.NoError(t, db.Sessions().Delete(ctx, sampleSession().ID))
 	require.NoError(t, db.Accounts().Delete(ctx, juliet))
 	require.Empty(t, leftovers())
 	require.NoError(t, verify(db))

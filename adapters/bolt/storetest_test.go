@@ -15,6 +15,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/private"
 	"stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stanza/vcard"
+	"stanzakit.dev/xmpp/stream/sm"
 	"stanzakit.dev/xmpp/stream/xmpptest/storetest"
 )
 
@@ -78,5 +79,15 @@ func TestStores(t *testing.T) {
 	})
 	t.Run("archive", func(t *testing.T) {
 		storetest.MAM(t, func(t *testing.T) mam.Store { return opened(t).Archive() })
+	})
+	t.Run("sessions", func(t *testing.T) {
+		storetest.SM(t, func(t *testing.T) sm.Store { return opened(t).Sessions() })
+	})
+	t.Run("sessions without sync", func(t *testing.T) {
+		storetest.SM(t, func(t *testing.T) sm.Store {
+			db := openNew(t, &Options{NoSync: true})
+			t.Cleanup(func() { require.NoError(t, verify(db)) })
+			return db.Sessions()
+		})
 	})
 }

@@ -28,6 +28,7 @@ func verify(db *DB) error {
 		v.sums(bucketBoxes, bucketOffline, totalBoxes)
 		v.sums(bucketPrivateSums, bucketPrivate, totalPrivate)
 		v.archives()
+		v.sessions()
 		v.each(bucketLastSeen, func(_, b []byte) error { v.totals[totalLastSeen]++; _, err := decodeLastSeen(b); return err })
 		v.each(bucketBlocking, func(_, b []byte) error { v.totals[totalBlocking]++; _, err := decodeBlocked(b); return err })
 		v.each(bucketVCards, func(_, b []byte) error {
@@ -199,4 +200,38 @@ func (v *verifier) archives() {
 		_, err := decodePrefs(b)
 		return err
 	})
+}
+
+func (v *verifier) sessions() {
+	counted := make(map[string]saved)
+	v.each(bucketSessionJournals, func(k, b []byte) error {
+		n, _ := number(k)
+		id := string(k[:len(k)-8])
+		s := counted[id]
+		v.check(s.rows == 0 || s.next == n, "a gap before row %d", n)
+		s.next = n + 1
+		s.rows++
+		s.journal += int64(len(b) - 1)
+		counted[id] = s
+		return nil
+	})
+	v.each(bucketSessions, func(k, b []byte) error {
+		s := counted[string(k)]
+		s.state = int64(len(b) - 1)
+		counted[string(k)] = s
+		return nil
+	})
+	v.each(bucketSessionSums, func(k, b []byte) error {
+		s, err := decodeSaved(b)
+		want := counted[string(k)]
+		if want.rows == 0 {
+			want.next = s.next
+		}
+		v.check(s == want && s.state > 0, "session %q: %+v, and %+v is there", k, s, want)
+		delete(counted, string(k))
+		v.totals[totalSessions]++
+		v.totals[totalSessionBytes] += s.bytes()
+		return err
+	})
+	v.check(len(counted) == 0, "sessions without a sum: %v", counted)
 }

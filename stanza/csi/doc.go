@@ -33,7 +33,7 @@
 // XEP-0352 1.0.0, all of it; XEP-0386 1.1.0 §3.2 as far as it is about the state;
 // XEP-0203 2.0 §2.
 //
-// Left out: discarding, and changing subscriptions to nodes (§3.2 mentions both);
-// the reset at the resumption of a stream (§5.2), for which there is
-// [Module.Resumed] to be called by whoever resumes one.
+// A session that is resumed begins in the active state (§5.2).
+//
+// Left out: discarding, and changing subscriptions to nodes (§3.2 mentions both).
 package csi

@@ -153,10 +153,13 @@ func (m *Module) set(r stanza.Resource, inactive bool) {
 	}
 }
 
-// Resumed puts a resource into the active state, because another stream has come
-// beneath it: the state is not restored (§5.2). What was held back goes out. Call
-// it before anything that the new stream brings is handled.
-func (m *Module) Resumed(r stanza.Resource) { m.set(r, false) }
+// SessionDetached implements [stanza.SessionResumer]. What is held back stays so.
+func (m *Module) SessionDetached(context.Context, stanza.Resource) {}
+
+// SessionResumed implements [stanza.SessionResumer]: it puts the resource into the
+// active state, because another stream has come beneath it, and the state is not
+// restored (§5.2). What was held back goes out.
+func (m *Module) SessionResumed(_ context.Context, r stanza.Resource) { m.set(r, false) }
 
 // SessionUp implements [stanza.SessionWatcher].
 func (m *Module) SessionUp(context.Context, stanza.Resource) {}

@@ -65,7 +65,7 @@ func TestModule(t *testing.T) {
 
 	csi.Set(m, r, true)
 	r.route(t, away)
-	m.Resumed(r)
+	m.SessionResumed(t.Context(), r)
 	require.Equal(t, []string{away}, r.take(), "§5.2")
 }
 

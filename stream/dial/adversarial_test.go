@@ -113,6 +113,7 @@ func TestAdversarial(t *testing.T) {
 			records []dnsmessage.SRVResource
 			rcode   dnsmessage.RCode
 			alias   string // answer with a CNAME to this name first
+			both    bool   // answer the query for direct TLS in the same way
 			// dialled is how many addresses are to be tried, fallback whether
 			// those of the domain itself are.
 			dialled  int
@@ -126,6 +127,8 @@ func TestAdversarial(t *testing.T) {
 			{name: "dot and a target", dialled: 1, want: errRefused, records: []dnsmessage.SRVResource{
 				{Target: dnsmessage.MustNewName(".")}, {Priority: 1, Port: 5222, Target: dnsmessage.MustNewName("x0.example.")},
 			}},
+			{name: "dots for both", both: true, records: []dnsmessage.SRVResource{{Target: dnsmessage.MustNewName(".")}}, want: dial.ErrNotAvailable},
+			{name: "2000 records", both: true, records: flood(1000), dialled: 20, want: errRefused},
 			{name: "1000 records", records: flood(1000), dialled: 20, want: errRefused},
 			{name: "weights 0", records: flood(3), dialled: 3, want: errRefused},
 			{name: "CNAME", alias: "elsewhere.example.", records: flood(1), dialled: 1, want: errRefused},
@@ -140,7 +143,7 @@ func TestAdversarial(t *testing.T) {
 					if q.Type == dnsmessage.TypeA {
 						require.NoError(t, b.AResource(header(q.Name), dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}}))
 					}
-					if q.Type != dnsmessage.TypeSRV {
+					if q.Type != dnsmessage.TypeSRV || q.Name.String() == directName && tc.rcode == dnsmessage.RCodeSuccess && !tc.both {
 						return dnsmessage.RCodeSuccess
 					}
 					if tc.rcode != dnsmessage.RCodeSuccess {

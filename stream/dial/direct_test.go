@@ -65,7 +65,7 @@ func TestDirectTLS(t *testing.T) {
 				c.domain = "im.example"
 			}
 			conn, target, err := dial.Client(t.Context(), jid.MustParse(c.domain), &dial.Options{
-				Server: c.server, DirectTLS: true, Resolver: z, Dialer: n,
+				Server: c.server, TLS: dial.DirectTLS, Resolver: z, Dialer: n,
 			})
 			require.NotContains(t, strings.Join(z.queries, " "), "_xmpp-client")
 			require.NotContains(t, n.dialled, "192.0.2.1:5222")
@@ -89,14 +89,14 @@ func TestDirectTLS(t *testing.T) {
 	}
 }
 
-// Without the option nothing changes, records for direct TLS or not.
+// Who wants STARTTLS does not look at the records of direct TLS.
 func TestWithoutDirectTLS(t *testing.T) {
 	z := &zone{
 		srv:   map[string][]*net.SRV{directName: {record("x1.example.", 443, 1)}},
 		addrs: map[string][]string{"im.example.": {"192.0.2.1"}, "x1.example.": {"192.0.2.21"}},
 	}
 	n := &network{up: set("192.0.2.1:5222", "192.0.2.21:443")}
-	conn, target, err := dial.Client(t.Context(), jid.MustParse("im.example"), &dial.Options{Resolver: z, Dialer: n})
+	conn, target, err := dial.Client(t.Context(), jid.MustParse("im.example"), &dial.Options{TLS: dial.StartTLS, Resolver: z, Dialer: n})
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
 	require.Equal(t, "im.example:5222 (192.0.2.1)", target.String())

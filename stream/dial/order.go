@@ -8,19 +8,25 @@ import (
 	"slices"
 )
 
+// offer is an SRV record and which of the two sets it is from.
+type offer struct {
+	*net.SRV
+	direct bool
+}
+
 // order returns up to limit of the records in the order in which RFC 2782 says
 // that they are to be tried: by priority, and within a priority at random in
 // proportion to the weight. random(n) returns a uniform number from 0 up to but
 // not including n. The records are left as they are.
-func order(records []*net.SRV, limit int, random func(n int) int) []*net.SRV {
+func order(records []offer, limit int, random func(n int) int) []offer {
 	left := slices.Clone(records)
 	// "All those with weight 0 are placed at the beginning of the list": they
 	// are selected when the random number is zero and only then, which is their
 	// "very small chance".
-	slices.SortStableFunc(left, func(a, b *net.SRV) int {
+	slices.SortStableFunc(left, func(a, b offer) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), boolCompare(a.Weight > 0, b.Weight > 0))
 	})
-	out := make([]*net.SRV, 0, min(len(left), limit))
+	out := make([]offer, 0, min(len(left), limit))
 	for len(left) > 0 && len(out) < limit {
 		sum, same := 0, 0
 		for same < len(left) && left[same].Priority == left[0].Priority {

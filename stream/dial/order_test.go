@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func srv(priority, weight uint16, target string) *net.SRV {
-	return &net.SRV{Target: target, Port: 5222, Priority: priority, Weight: weight}
+func srv(priority, weight uint16, target string) offer {
+	return offer{SRV: &net.SRV{Target: target, Port: 5222, Priority: priority, Weight: weight}}
 }
 
-func names(records []*net.SRV) (out []string) {
+func names(records []offer) (out []string) {
 	for _, r := range records {
 		out = append(out, r.Target)
 	}
@@ -34,7 +34,7 @@ func fixed(asked *[]int, results ...int) func(int) int {
 }
 
 func TestOrder(t *testing.T) {
-	records := []*net.SRV{
+	records := []offer{
 		srv(1, 10, "c"), srv(0, 3, "b"), srv(0, 0, "z"), srv(0, 1, "a"), srv(1, 0, "y"),
 	}
 	for _, tc := range []struct {
@@ -65,7 +65,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestOrderAllWeightsZero(t *testing.T) {
-	records := []*net.SRV{srv(0, 0, "a"), srv(0, 0, "b")}
+	records := []offer{srv(0, 0, "a"), srv(0, 0, "b")}
 	require.Equal(t, []string{"a", "b"}, names(order(records, 10, rand.IntN)))
 }
 
@@ -73,7 +73,7 @@ func TestOrderDistribution(t *testing.T) {
 	// RFC 2782: in proportion to the weight; the record of weight 0 is selected
 	// with the one number of 101 that is zero.
 	rng := rand.New(rand.NewPCG(1, 2))
-	records := []*net.SRV{srv(0, 75, "big"), srv(0, 25, "small"), srv(0, 0, "zero")}
+	records := []offer{srv(0, 75, "big"), srv(0, 25, "small"), srv(0, 0, "zero")}
 	const runs = 100_000
 	first := map[string]int{}
 	for range runs {
@@ -89,18 +89,18 @@ func TestOrderDistribution(t *testing.T) {
 func FuzzOrder(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 5, 1, 1, 0}, uint64(1))
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
-		var records []*net.SRV
+		var records []offer
 		for i := 0; i+1 < len(data); i += 2 {
 			records = append(records, srv(uint16(data[i]%4), uint16(data[i+1])*257, strconv.Itoa(i)))
 		}
 		got := order(records, len(records), rand.New(rand.NewPCG(seed, 0)).IntN)
 		require.ElementsMatch(t, records, got)
-		require.True(t, slices.IsSortedFunc(got, func(a, b *net.SRV) int { return int(a.Priority) - int(b.Priority) }))
+		require.True(t, slices.IsSortedFunc(got, func(a, b offer) int { return int(a.Priority) - int(b.Priority) }))
 	})
 }
 
 func BenchmarkOrder(b *testing.B) {
-	var records []*net.SRV
+	var records []offer
 	for i := range 1000 {
 		records = append(records, srv(uint16(i%3), uint16(i), strconv.Itoa(i)))
 	}

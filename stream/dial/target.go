@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Source is how a target was found.
@@ -48,7 +49,8 @@ type Target struct {
 	// DirectTLS is true if TLS begins with the first byte there (XEP-0368), and
 	// false if a stream does, with STARTTLS in it.
 	DirectTLS bool
-	// Addr is the address that was tried, or the zero Addr if none was found.
+	// Addr is the address that was tried, or the zero Addr if none was found or
+	// the Dialer was to find it (Options.ResolveAtDialer).
 	Addr netip.Addr
 	// Source is how the target was found.
 	Source Source
@@ -59,7 +61,7 @@ type Target struct {
 // String returns "host:port", and the address in parentheses if there is one
 // and Host is a name. Host is quoted if the DNS made it anything but a name.
 func (t Target) String() string {
-	s := net.JoinHostPort(quoteHost(t.Host), strconv.Itoa(int(t.Port)))
+	s := joinHostPort(quoteHost(t.Host), t.Port)
 	if t.Addr.IsValid() && t.Addr.String() != t.Host {
 		s += " (" + t.Addr.String() + ")"
 	}
@@ -67,4 +69,18 @@ func (t Target) String() string {
 }
 
 // address returns what a dialer takes.
-func (t Target) address() string { return netip.AddrPortFrom(t.Addr, t.Port).String() }
+func (t Target) address() (string, error) {
+	if t.Addr.IsValid() {
+		return netip.AddrPortFrom(t.Addr, t.Port).String(), nil
+	}
+	// A proxy takes the name. What else the DNS may have put there is not for
+	// its protocol, nor is a port that is none.
+	if len(t.Host) > 253 || quoteHost(t.Host) != t.Host || strings.Contains(t.Host, ":") {
+		return "", &net.DNSError{Err: "not a host name", Name: clip(t.Host), IsNotFound: true}
+	}
+	return joinHostPort(t.Host, t.Port), nil
+}
+
+func joinHostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}

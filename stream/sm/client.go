@@ -121,6 +121,10 @@ func (c *Client) TakeLeft() []Left {
 	left := c.left
 	c.left = nil
 	c.mu.Unlock()
+	return leftOf(left)
+}
+
+func leftOf(left []unackedStanza) []Left {
 	out := make([]Left, len(left))
 	for i, u := range left {
 		out[i] = Left{Unacked: u.Stanza, Unsent: u.unsent, Receipt: u.Receipt}

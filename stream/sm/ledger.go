@@ -11,10 +11,14 @@ import (
 // methods are called with a lock of the session held.
 
 // Keep implements [stream.Ledger].
-func (l *Link) Keep(xml []byte, r *stream.Receipt) error {
+func (l *Link) Keep(xml []byte, r *stream.Receipt, reader bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.pushLocked(xml, r); err != nil {
+	bound := l.policy.QueueBytes
+	if reader {
+		bound *= readerShare
+	}
+	if err := l.pushLocked(xml, r, bound); err != nil {
 		return err
 	}
 	l.news++
@@ -24,9 +28,9 @@ func (l *Link) Keep(xml []byte, r *stream.Receipt) error {
 	return nil
 }
 
-// pushLocked keeps a stanza, if there is room for it.
-func (l *Link) pushLocked(xml []byte, r *stream.Receipt) error {
-	if !l.dense && l.out.len() > 0 && l.out.size()+entryCost*l.out.len()+len(xml)+entryCost > l.policy.QueueBytes {
+// pushLocked keeps a stanza, if there is room for it in bound bytes.
+func (l *Link) pushLocked(xml []byte, r *stream.Receipt, bound int) error {
+	if !l.dense && l.out.len() > 0 && l.out.size()+entryCost*l.out.len()+len(xml)+entryCost > bound {
 		switch l.policy.Bound {
 		case Wait:
 			return errWait

@@ -179,6 +179,13 @@ func (l *Link) Counts() (sent, acked, handled uint32) {
 	return l.out.sent(), l.out.acked(), h
 }
 
+// Load returns how full the link is: 1 at Policy.QueueBytes.
+func (l *Link) Load() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(l.out.size()+entryCost*l.out.len()) / float64(l.policy.QueueBytes)
+}
+
 // GiveUp ends the link: it cannot be resumed any more, and the receipts of what
 // was not acknowledged are settled for the given reason, which wraps
 // [ErrNotResumed]. A session that it is attached to stays, without it. Only the
@@ -340,7 +347,7 @@ func (l *Link) Hold(ctx context.Context, xml []byte, r *stream.Receipt, wait boo
 			l.mu.Unlock()
 			return nil, &stream.ClosedError{Cause: err}
 		}
-		err := l.pushLocked(xml, r)
+		err := l.pushLocked(xml, r, l.policy.QueueBytes)
 		if err == nil {
 			l.held++
 		}

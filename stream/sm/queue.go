@@ -1,8 +1,8 @@
 package sm
 
 import (
-	"bytes"
 	"iter"
+	"slices"
 	"sync"
 
 	"stanzakit.dev/xmpp/stream"
@@ -117,7 +117,7 @@ func (q *queue) push(xml []byte, r *stream.Receipt, at int64) {
 	}
 	c := q.tail
 	if n > longStanza {
-		xml = bytes.Clone(xml)
+		xml = slices.Clip(slices.Clone(xml))
 	} else {
 		from := len(c.mem)
 		c.mem = append(c.mem, xml...)

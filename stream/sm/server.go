@@ -42,7 +42,7 @@ type ServerOptions struct {
 	// Over is told that a link is over, with the stanzas that its client has not
 	// acknowledged, in order. XEP-0198 §4: they should be treated like stanzas to
 	// a resource that is not available. Both run on goroutines of their own.
-	Over func(l *Link, unacked []Unacked, cause error)
+	Over func(l *Link, unacked []Left, cause error)
 }
 
 // Server manages the streams of a server's clients: it enables stream management
@@ -50,6 +50,8 @@ type ServerOptions struct {
 // [Server.Feature] in front of resource binding. It is safe for concurrent use.
 type Server struct {
 	opts ServerOptions
+
+	running sync.WaitGroup // calls of Over
 
 	mu    sync.Mutex
 	links map[string]*Link      // those that can be resumed, by SM-ID
@@ -162,13 +164,13 @@ func (s *Server) gone(l *Link, cause error) {
 		s.mu.Unlock()
 	}
 	if s.opts.Over != nil {
-		unacked := make([]Unacked, len(left))
-		for i, u := range left {
-			unacked[i] = u.Stanza
-		}
-		s.opts.Over(l, unacked, cause)
+		// Owner: the server. Ends with the call. Joined through Wait.
+		s.running.Go(func() { s.opts.Over(l, leftOf(left), cause) })
 	}
 }
+
+// Wait waits until all calls of Over that have begun have returned.
+func (s *Server) Wait() { s.running.Wait() }
 
 // Links returns the links that can be resumed now or after their session is
 // lost.

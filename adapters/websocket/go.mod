@@ -1,0 +1,15 @@
+module stanzakit.dev/xmpp/adapters/websocket
+
+go 1.26.6
+
+require (
+	github.com/coder/websocket v1.8.15
+	stanzakit.dev/xmpp v0.0.0
+)
+
+require (
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace stanzakit.dev/xmpp => ../..
