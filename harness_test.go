@@ -45,6 +45,17 @@ type raw string
 
 func (r raw) AppendXML(dst []byte) ([]byte, error) { return append(dst, r...), nil }
 
+// heedless makes a client forget the limits that the server has announced.
+var heedless = stream.Feature{
+	Name:         stream.Name{Space: "urn:example:heedless", Local: "limits"},
+	Needs:        stream.Authenticated,
+	Unadvertised: true,
+	Initiate: func(_ context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
+		n.SetPeerLimits(0, 0)
+		return stream.Outcome{}, stream.ErrSkip
+	},
+}
+
 // peer is a client that says what it likes and hears everything: no part of
 // package stanza stands in between.
 type peer struct {
@@ -89,6 +100,7 @@ func tryJoin(t testing.TB, s *xmpptest.Server, localpart, resource string) (*pee
 		Features: []stream.Feature{
 			xtls.StartTLSClient(&xtls.ClientOptions{RootCAs: s.CA.Pool()}),
 			auth.Client(&auth.ClientOptions{Password: "secret of " + localpart, Cache: &derived}),
+			heedless,
 			bind.Client(&bind.ClientOptions{Resource: resource}),
 		},
 	})

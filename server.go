@@ -16,6 +16,7 @@ import (
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/sm"
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
@@ -60,6 +61,19 @@ type Server struct {
 	// NoOffline returns messages that nobody can take to their senders, instead of
 	// keeping them in Offline.
 	NoOffline bool
+
+	// Management says how streams are managed (XEP-0198): what clients acknowledge,
+	// and for how long a session may be resumed after its connection was lost. Nil
+	// means the defaults of sm.ServerOptions.
+	Management *sm.ServerOptions
+	// NoManagement offers no stream management.
+	NoManagement bool
+
+	// Liveness says when a client that is silent is asked for a sign of life, and
+	// when it is given up for lost. Zero fields are 90 seconds for Soft, 180 for
+	// Hard, no Keepalive, and a ping (XEP-0199) for Probe; negative ones switch
+	// off. Clients are told of Hard (XEP-0478).
+	Liveness stream.Liveness
 
 	// Handler gets stanzas that are addressed to the server itself or to the
 	// sender's own account and that no module has a route for. A [stanza.Mux] is a good one. Nil answers requests
@@ -116,6 +130,7 @@ type Server struct {
 	setupErr error
 	features []stream.Feature
 	router   presence.Router
+	liveness stream.Liveness
 	admitter admitter
 	refusals refusals
 	logs     logLimit
@@ -194,6 +209,8 @@ func (s *Server) init() error {
 			return
 		}
 		s.features = append(s.features, s.router.Features()...)
+		s.liveness = s.watch()
+		s.features = append(s.features, stream.AdvertiseLimits(s.liveness.Hard))
 	})
 	return s.setupErr
 }
@@ -210,6 +227,8 @@ func (s *Server) route() error {
 		Modules:       s.Modules,
 		Handler:       s.Handler,
 		Conflict:      s.Conflict,
+		Management:    s.Management,
+		NoManagement:  s.NoManagement,
 		MaxResources:  s.MaxResources,
 		NetworkAddr:   loginAddr,
 		Report:        s.logFailure,

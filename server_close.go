@@ -10,8 +10,9 @@ import (
 )
 
 // Shutdown stops accepting connections, ends every stream with system-shutdown
-// (RFC 6120 §4.9.3.20) and waits until all sessions are over. When ctx ends
-// first the remaining connections are dropped and its cause is returned.
+// (RFC 6120 §4.9.3.20) and waits until all sessions are over. What clients have
+// not acknowledged is stored as if they had gone. When ctx ends first the
+// remaining connections are dropped and its cause is returned.
 //
 // It is idempotent and may be called from anywhere; after Close it waits for
 // what is left. A handler that calls it passes the context that it was given, or
@@ -43,7 +44,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+	if err := s.init(); err != nil {
+		return nil // so there was nothing to end
+	}
+	return s.router.Shutdown(ctx)
 }
 
 // Close stops accepting connections and drops those that are open. It waits for
@@ -51,6 +55,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	for _, c := range s.close() {
 		c.abort(ErrServerClosed)
+	}
+	if s.init() == nil {
+		s.router.Abandon(ErrServerClosed)
 	}
 	return nil
 }

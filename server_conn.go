@@ -85,6 +85,7 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 		Limits:   s.limits(),
 		Admit:    c.throttle(),
 		Timeout:  remaining(deadline),
+		Liveness: s.liveness,
 		Trace:    c.trace(),
 	}
 	if s.InsecureAllowPlaintext {

@@ -388,6 +388,7 @@ func adversarialL07(t *testing.T) {
 			s.Limits = &stream.Limits{OutboundBytes: limit}
 			// The queue is to be seen at work, not what slows the attacker down.
 			s.Rates = xmpp.Rates{Stanzas: stream.Unlimited, Bytes: stream.Unlimited}
+			s.Liveness = stream.Liveness{Soft: -1, Hard: -1} // these peers answer no pings
 		})
 		attacker, nurse, friar := join(t, s, "romeo", "orchard"), join(t, s, "nurse", "kitchen"), join(t, s, "friar", "cell")
 		victim := dialWire(t, s)

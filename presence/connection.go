@@ -242,7 +242,9 @@ func (c *Connection) End(ctx context.Context, reason *stream.Error) bool {
 	switch {
 	case session != nil:
 		session.CloseError(ctx, reason)
-		abandon(c.resource, session, reason)
+		if reason == nil || reason.Condition != stream.SystemShutdown {
+			abandon(c.resource, session, reason)
+		} // otherwise that is up to Router.Shutdown
 		return true
 	case bound:
 		return true

@@ -127,6 +127,44 @@ func (r *Router) over(l *sm.Link, unacked []sm.Left, _ error) {
 	}
 }
 
+// Shutdown ends what outlives the streams: call it when all of them have been
+// ended. Sessions that could be resumed are given up, so that what their clients
+// have not acknowledged is stored, and those who knew that they were available are
+// told. It waits for that until ctx ends, and returns its cause then.
+func (r *Router) Shutdown(ctx context.Context) error {
+	if err := r.Init(); err != nil {
+		return err
+	}
+	if r.streams == nil {
+		return nil
+	}
+	r.Abandon(&stream.Error{Condition: stream.SystemShutdown})
+	done := make(chan struct{})
+	// Owner: the router. Ends when what it waits for has.
+	go func() {
+		defer close(done)
+		r.streams.Wait()
+		r.background.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Abandon gives up all sessions that could be resumed, as Shutdown does, and does
+// not wait.
+func (r *Router) Abandon(cause error) {
+	if r.Init() != nil || r.streams == nil {
+		return
+	}
+	for _, l := range r.streams.Links() {
+		l.GiveUp(cause)
+	}
+}
+
 // again deals with a stanza that was sent to a resource and not acknowledged, in
 // the way of one to a resource that is not available (XEP-0198 §4): a message
 // goes where it would go without the resource, a request comes back, and nothing

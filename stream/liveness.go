@@ -76,6 +76,9 @@ func (s *Session) watchPeer(opts Liveness) {
 	if !opts.watches() {
 		return
 	}
+	if idle := s.peer.idle / 2; idle > 0 && (opts.Keepalive == 0 || idle < opts.Keepalive) {
+		opts.Keepalive = idle // XEP-0478 §3: more silence than that and it ends the stream
+	}
 	if opts.Hard > 0 {
 		setUserTimeout(s.raw, opts.Hard)
 	}

@@ -26,8 +26,17 @@ func newTracer(t *Trace) *tracer {
 	tr := new(tracer)
 	if t != nil {
 		tr.hooks = *t
+		tr.hide(withPasswords...)
 	}
 	return tr
+}
+
+// withPasswords are payloads of requests in which passwords go over the wire
+// whether or not the side that traces them knows the protocol.
+var withPasswords = []Name{
+	{"jabber:iq:register", "query"},                    // XEP-0077
+	{"jabber:iq:auth", "query"},                        // XEP-0078
+	{"http://jabber.org/protocol/commands", "command"}, // XEP-0133
 }
 
 // hide adds names of elements whose contents are secret.

@@ -26,6 +26,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/private"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/sm"
 )
 
 // crashFile is the environment variable that makes this program the one that is
@@ -48,7 +49,13 @@ func TestMain(m *testing.M) {
 // crashWriters is how many write at the same time, each for an account of its own.
 const crashWriters = 4
 
-var crashOptions = Options{OfflineMessages: 1 << 30, OfflineBytes: 1 << 30, Iterations: sasl.MinIterations}
+// crashOptions are those for a file: it is known by its name whether it is synced.
+func crashOptions(path string) *Options {
+	return &Options{
+		OfflineMessages: 1 << 30, OfflineBytes: 1 << 30, Iterations: sasl.MinIterations,
+		NoSync: strings.HasSuffix(path, "nosync.db"),
+	}
+}
 
 // crashEntry is the message number n of a writer.
 func crashEntry(n int) *mam.Entry {
@@ -60,7 +67,7 @@ func crashEntry(n int) *mam.Entry {
 // writeUntilKilled writes to all stores and says on the standard output what has
 // been acknowledged.
 func writeUntilKilled(path string, first int) error {
-	db, err := Open(path, &crashOptions)
+	db, err := Open(path, crashOptions(path))
 	if err != nil {
 		return err
 	}
@@ -100,6 +107,7 @@ func crashWrite(db *DB, account jid.JID, n int) error {
 			}, private.Quota{Elements: 2, Bytes: 100})
 		},
 		func() error { return db.VCards().Put(ctx, account, mark) },
+		func() error { return crashSession(ctx, db, account, n) },
 		func() error {
 			return db.Blocking().Put(ctx, account, []jid.JID{jid.MustParse(string(mark) + ".example.net")})
 		},
@@ -122,6 +130,27 @@ func crashWrite(db *DB, account jid.JID, n int) error {
 		}
 	}
 	return nil
+}
+
+// crashSession appends n to a session, of which the peer acknowledges all but five
+// stanzas each time.
+func crashSession(ctx context.Context, db *DB, account jid.JID, n int) error {
+	id := account.String()
+	st, err := db.Sessions().Load(ctx, id)
+	if errors.Is(err, sm.ErrNoState) {
+		st = &sm.State{ID: id, Owner: account}
+		err = db.Sessions().Put(ctx, st)
+	}
+	if err != nil {
+		return err
+	}
+	var j sm.Journal
+	j.Sent(fmt.Appendf(nil, "%d %s", n, strings.Repeat("x", n%2000)), sampleTime)
+	j.Handled(uint32(n))
+	if len(st.Queue) >= 5 {
+		j.Acked(st.Acked + 1)
+	}
+	return db.Sessions().Append(ctx, id, j)
 }
 
 var sampleCounter = stream.Name{Space: "storage:counter", Local: "counter"}
@@ -178,13 +207,21 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		rounds = 20
 	}
-	path := filepath.Join(t.TempDir(), "xmpp.db")
-	require.NoError(t, openAt(t, path, &crashOptions).Close())
+	crashRounds(t, filepath.Join(t.TempDir(), "xmpp.db"), rounds)
+}
+
+// That goes for a file that is not synced too.
+func TestCrashNoSync(t *testing.T) {
+	crashRounds(t, filepath.Join(t.TempDir(), "nosync.db"), 15)
+}
+
+func crashRounds(t *testing.T, path string, rounds int) {
+	require.NoError(t, openAt(t, path, crashOptions(path)).Close())
 	next := 0
 	stored := [crashWriters][]string{}
 	for round := range rounds {
 		tried, did := crashRound(t, path, next, 2*crashWriters+rand.IntN(120))
-		db := openAt(t, path, &crashOptions)
+		db := openAt(t, path, crashOptions(path))
 		require.NoError(t, verify(db), "round %d", round)
 		for w := range crashWriters {
 			stored[w] = crashCheck(t, db, account(w), stored[w], next, tried[w], did[w])
@@ -246,6 +283,11 @@ func crashCheck(t *testing.T, db *DB, account jid.JID, before []string, first, t
 		require.True(t, may(notes))
 		require.Equal(t, notes, number(db.Private().Get(ctx, account, sampleCounter)), "half of what was put")
 		require.True(t, may(number(db.VCards().Get(ctx, account))))
+		st, err := db.Sessions().Load(ctx, account.String())
+		require.NoError(t, err)
+		require.True(t, may(int(st.In)))
+		n, _, _ := strings.Cut(string(st.Queue[len(st.Queue)-1].XML), " ")
+		require.Equal(t, strconv.Itoa(int(st.In)), n, "half of what was appended")
 		seen, err := db.LastSeen().LastSeen(ctx, account)
 		require.NoError(t, err)
 		require.True(t, may(int(seen.At.Unix())-1))

@@ -79,8 +79,8 @@ type Options struct {
 	// stored survives the end of the program, SIGKILL too, but not that of the
 	// machine: after a power failure the whole file may be of no use, and has to be
 	// removed before it is opened again. It is for a file of its own that has
-	// nothing but [DB.Sessions], which are of use for minutes, and makes a change
-	// some tenfold cheaper.
+	// nothing but [DB.Sessions], which are of use for minutes, and makes changes
+	// several times cheaper.
 	NoSync bool
 }
 

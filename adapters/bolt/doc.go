@@ -14,6 +14,8 @@
 //   - [DB.Blocking], [DB.Private], [DB.VCards] and [DB.Archive]: the stores of
 //     packages blocking (XEP-0191), private (XEP-0049), vcard (XEP-0054) and
 //     mam (XEP-0313, XEP-0441)
+//   - [DB.Sessions]: sm.Store (XEP-0198 §5), so that clients resume their sessions
+//     after the server was started again
 //
 // # Durability
 //
@@ -24,6 +26,10 @@
 // or not at all. Writers share transactions: all that come while one is being
 // written to the disk are in the next one, so that a hundred of them at once take
 // about as long as two.
+//
+// With [Options].NoSync that goes for the end of the program, but not for a power
+// failure. It is for a file of its own with the sessions, which are changed for each
+// batch of stanzas and worth nothing after some minutes.
 //
 // A context ends the wait for one's turn. A change that is being written is waited
 // for, or nobody would know what has become of it.

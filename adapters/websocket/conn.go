@@ -17,6 +17,9 @@ import (
 // subprotocol is that of RFC 7395 §5.1.
 const subprotocol = "xmpp"
 
+// refusalTime bounds the goodbye to a peer that has violated the protocol.
+const refusalTime = 500 * time.Millisecond
+
 // pingTimeout bounds the wait for a Pong.
 const pingTimeout = 10 * time.Second
 
@@ -67,8 +70,9 @@ func (c content) Read(p []byte) (int, error) {
 // readFailed says why nothing more can be read. A peer that is to blame is told.
 func (m *conn) readFailed(err error) error {
 	if bad := m.guarded.refused.Load(); bad != nil {
-		// Waits for nothing: the guard lets nothing through any more.
-		m.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		// The guard lets nothing through any more: what is waited for is that the
+		// peer has seen the Close frame.
+		m.raw.SetDeadline(time.Now().Add(refusalTime))
 		m.c.Close(websocket.StatusCode(bad.Code), bad.Reason)
 		return bad
 	}

@@ -177,6 +177,9 @@ type guarded struct {
 // Read reads what the guard lets through.
 func (c *guarded) Read(p []byte) (n int, err error) {
 	if e := c.refused.Load(); e != nil {
+		// Whoever still sends would not see our Close frame if the connection were
+		// closed with input that nobody has read: TCP would reset it.
+		io.Copy(io.Discard, c.source())
 		return 0, e
 	}
 	if len(c.early) > 0 {

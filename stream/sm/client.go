@@ -248,7 +248,16 @@ func (c *Client) resultResume(n *stream.Negotiation, answer *stream.Element) (st
 		t.link = nil
 		return stream.Outcome{}, nil
 	}
-	return c.answered(n, t, answer)
+	out, err := c.answered(n, t, answer)
+	if out.Resumed {
+		old, _ := t.link.Session()
+		if old == nil { // of another process
+			return out, err
+		}
+		// No features follow that would announce them (XEP-0198 §9.2).
+		n.SetPeerLimits(old.PeerLimits())
+	}
+	return out, err
 }
 
 // answered deals with the answer to a <resume/>.

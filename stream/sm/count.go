@@ -44,9 +44,8 @@ func (e *HandledCountError) StreamError() *stream.Error {
 	}
 }
 
-// handledCount returns what a peer has closed the stream for, with the numbers
-// of XEP-0198 §6, if it is that: it was sent Sent stanzas less than acknowledged,
-// says the peer.
+// handledCount returns the numbers of a stream error with which the peer says
+// that this side has acknowledged too much (XEP-0198 §6), if it is that.
 func handledCount(e *stream.Error) (*HandledCountError, bool) {
 	if e == nil || len(e.Application) == 0 {
 		return nil, false

@@ -25,7 +25,7 @@ const (
 	recordNoExtra = 5 // name
 )
 
-// Sent records a stanza that is about to be sent, and when.
+// Sent records a stanza that is about to be sent, and when; see [Unacked].
 func (j *Journal) Sent(xml []byte, at time.Time) { j.sent(xml, at.UnixMilli()) }
 
 func (j *Journal) sent(xml []byte, at int64) {

@@ -97,7 +97,7 @@ func ExampleRun() {
 		Up:   streamtest.Path{Latency: 30 * time.Millisecond, Jitter: 20 * time.Millisecond},
 		Down: streamtest.Path{Latency: 31 * time.Millisecond, Jitter: 20 * time.Millisecond},
 	}
-	cuts := &streamtest.Chaos{Cut: 1, Within: 700, Kinds: []streamtest.FaultKind{streamtest.Reset, streamtest.End}}
+	cuts := &streamtest.Chaos{Cut: 1, Within: 400, Kinds: []streamtest.FaultKind{streamtest.Reset, streamtest.End}}
 	options.Plan = func(id streamtest.ConnID) *streamtest.Script {
 		if id.From == "bot" && id.N < 4 {
 			return nil // what chance has in store

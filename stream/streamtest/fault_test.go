@@ -163,7 +163,11 @@ func TestChaos(t *testing.T) {
 	chaos := &streamtest.Chaos{Refuse: 0.1, Ignore: 0.1, Cut: 0.9, Within: 1000, Pause: time.Minute}
 	try := func(seed uint64) (log string) {
 		synctest.Test(t, func(t *testing.T) {
-			n := streamtest.NewNetwork(&streamtest.Options{Seed: seed, Chaos: chaos})
+			n := streamtest.NewNetwork(&streamtest.Options{
+				Seed: seed, Chaos: chaos,
+				// Not the same, so that nothing happens at one moment.
+				Up: streamtest.Path{Latency: 10 * time.Millisecond}, Down: streamtest.Path{Latency: 11 * time.Millisecond},
+			})
 			l, err := n.Listen(address)
 			require.NoError(t, err)
 			timer := time.AfterFunc(time.Hour, func() { n.Close() })

@@ -38,11 +38,10 @@ var limits = &stream.Limits{PreAuthElementBytes: 256 << 10, Elements: 8192 * 16}
 
 // itemReader cuts a stream into items.
 type itemReader struct {
-	r       io.Reader
-	buf     []byte // read, and not given to the tokenizer
-	tok     *stream.Tokenizer
-	stack   []*node // open elements; the first one is the header
-	content string  // namespace of the header
+	r     io.Reader
+	buf   []byte // read, and not given to the tokenizer
+	tok   *stream.Tokenizer
+	stack []*node // open elements; the first one is the header
 }
 
 // errStreamEnd is what next returns for a closing tag.

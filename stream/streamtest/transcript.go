@@ -104,7 +104,7 @@ func Parse(text []byte) (*Transcript, error) {
 		}
 		who, xml, ok := strings.Cut(s, ": ")
 		if !ok || who != "C" && who != "S" {
-			return fail(errors.New("neither C: nor S:"))
+			return fail(errors.New("a line begins with C: or S: and a space"))
 		}
 		side := Side(who[0])
 		header := headers[side.index()]

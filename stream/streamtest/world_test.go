@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -248,26 +249,38 @@ func TestPausedLogin(t *testing.T) {
 // TLS works in a bubble. How many bytes it takes depends on randomness, a DER
 // signature being one byte longer or shorter, unless that has a seed too.
 func TestTLS(t *testing.T) {
-	sizes := map[int64]int{}
-	for range 20 {
-		inBubble(t, &wan, func(t *testing.T, n *streamtest.Network) {
-			// The clock of the bubble says 2000: a certificate of its own time.
-			ca, err := xtls.NewDevCA()
-			require.NoError(t, err)
-			certificate, err := ca.Issue("im.example")
-			require.NoError(t, err)
-			serve(t, n, func(s *xmpp.Server) {
-				s.TLS = &xtls.ServerOptions{Certificates: []tls.Certificate{certificate}}
-				s.InsecureAllowPlaintext = false
+	login := func(seeded bool) (bytes int64) {
+		t.Run("", func(t *testing.T) {
+			inBubble(t, &wan, func(t *testing.T, n *streamtest.Network) {
+				if seeded {
+					cryptotest.SetGlobalRandom(t, 1)
+				}
+				// The clock of the bubble says 2000: a certificate of its own time.
+				ca, err := xtls.NewDevCA()
+				require.NoError(t, err)
+				certificate, err := ca.Issue("im.example")
+				require.NoError(t, err)
+				serve(t, n, func(s *xmpp.Server) {
+					s.TLS = &xtls.ServerOptions{Certificates: []tls.Certificate{certificate}}
+					s.InsecureAllowPlaintext = false
+				})
+				c := client(n, romeo)
+				c.InsecureWithoutTLS = false
+				c.RootCAs = ca.Pool()
+				conn, err := c.Connect(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, conn.Close(t.Context()))
+				bytes = bytesOf(n, streamtest.Down)
 			})
-			c := client(n, romeo)
-			c.InsecureWithoutTLS = false
-			c.RootCAs = ca.Pool()
-			conn, err := c.Connect(t.Context())
-			require.NoError(t, err)
-			require.NoError(t, conn.Close(t.Context()))
-			sizes[bytesOf(n, streamtest.Down)]++
 		})
+		return bytes
 	}
-	t.Logf("bytes from the server in 20 logins over TLS: %v", sizes)
+	for _, seeded := range []bool{false, true} {
+		sizes := map[int64]int{}
+		for range 30 {
+			sizes[login(seeded)]++
+		}
+		t.Logf("bytes from the server in 30 logins over TLS, seeded %t: %v", seeded, sizes)
+		require.NotContains(t, sizes, int64(0))
+	}
 }

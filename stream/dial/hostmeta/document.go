@@ -38,8 +38,14 @@ func parseXRD(body []byte) ([]link, error) {
 	var links []link
 	for depth := 0; ; {
 		tok, err := t.Next()
+		if errors.Is(err, stream.ErrNeedMore) {
+			err = t.Finish()
+			if err == nil {
+				return links, nil
+			}
+		}
 		if err != nil {
-			return fail(err) // ErrNeedMore too: the document is cut off
+			return fail(err)
 		}
 		switch tok.Kind {
 		case stream.StartElement:
@@ -51,12 +57,7 @@ func parseXRD(body []byte) ([]link, error) {
 			}
 			depth++
 		case stream.EndElement:
-			if depth--; depth == 0 {
-				if err := t.Finish(); err != nil {
-					return fail(err)
-				}
-				return links, nil
-			}
+			depth--
 		}
 	}
 }
