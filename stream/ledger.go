@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // Ledger keeps account of the stanzas of a session, for a peer that
@@ -47,14 +48,15 @@ type Ledger interface {
 	// of this one, or an error. With wait it may wait for room until ctx ends.
 	Hold(ctx context.Context, xml []byte, r *Receipt, wait bool) (*Session, error)
 
-	// Handles is told who counts the stanzas handled: at once, and again when
-	// that changes; see [Session.CountWith].
+	// Handles is told who counts the stanzas handled, before the session is read
+	// and whenever that changes; see [Session.CountWith].
 	Handles(c Counter)
 }
 
 // ErrNotTaken is returned by a handler of [Session.Serve] for a stanza that it
-// did not take and nobody will handle. The stanza does not count as received,
-// so the peer of a managed session still has it. The session goes on.
+// did not take and nobody will handle. Neither it nor any stanza behind it counts
+// as handled, so the peer of a managed session still has them: acknowledged are
+// all up to some number. The session goes on.
 var ErrNotTaken = errors.New("stream: the stanza was not taken")
 
 // errManaged is about a second ledger.
@@ -85,7 +87,6 @@ func (s *Session) Manage(l Ledger, nonza Appender) error {
 		return errClosing
 	}
 	o.ledger = l
-	l.Handles(s.countedBy())
 	if len(b) > 0 {
 		o.appendLocked(b, nil)
 	}
@@ -106,13 +107,14 @@ func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], err
 		return errManaged
 	case o.err != nil:
 		return o.err
+	case o.shut:
+		return errClosing
 	}
 	backlog, err := take()
 	if err != nil {
 		return err
 	}
 	o.ledger = l
-	l.Handles(s.countedBy())
 	for xml, r := range backlog {
 		o.stanzas++
 		o.appendLocked(xml, r)
@@ -178,18 +180,21 @@ func (s *Session) CountWith(c Counter) {
 	}
 }
 
-// Taken implements [Counter] for a session that has none.
-func (s *Session) Taken() (received, handled uint32) {
-	n := s.received.Load()
-	return n, n
-}
-
 // Counter returns who says how many stanzas have been handled: the one that
 // CountWith was given, or the session itself.
 func (s *Session) Counter() Counter {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	return s.countedBy()
+}
+
+// countItself tells the ledger who counts, if nobody else has done so.
+func (s *Session) countItself() {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	if s.counter == nil && s.out.ledger != nil && !s.out.settled {
+		s.out.ledger.Handles(s)
+	}
 }
 
 // countedBy is Counter for callers that hold the lock of the outbox.
@@ -212,15 +217,35 @@ func (s *Session) Ledger() Ledger {
 // if that is possible at once (XEP-0198 §5), and what this side sends is kept for
 // the other one. It does not wait.
 func (s *Session) Supersede(reason *Error) {
-	if s.Err() != nil {
+	if s.Err() != nil || !s.superseded.CompareAndSwap(nil, reason) {
 		return
 	}
 	s.finishOut(reason, true)
-	// Owner: the session. Ends within lingerTime. Joined through done.
-	go func() {
-		s.flushAndLinger(lingerTime)
-		s.end(reason)
-	}()
+	// Owner: the session. Ends within twice lingerTime. Joined through done.
+	go s.part(reason)
+}
+
+// part ends the session when what is queued was written and the peer has noticed,
+// or after lingerTime for each. The reader, if there is one, goes on reading
+// meanwhile, so it is not for this goroutine to do so.
+func (s *Session) part(reason *Error) {
+	timer := time.NewTimer(lingerTime)
+	defer timer.Stop()
+	select {
+	case <-s.out.flushed():
+		timer.Reset(lingerTime)
+		expire := time.AfterFunc(lingerTime, func() { s.raw.SetDeadline(time.Unix(1, 0)) })
+		defer expire.Stop()
+		if half, ok := s.conn.(interface{ CloseWrite() error }); ok && s.reader.Load() != readerNone && half.CloseWrite() == nil {
+			select {
+			case <-s.done:
+			case <-timer.C:
+			}
+		}
+	case <-s.done:
+	case <-timer.C:
+	}
+	s.end(reason)
 }
 
 // SkipReceived makes the reader drop the next n stanzas: the peer of a resumed

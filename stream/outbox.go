@@ -164,6 +164,9 @@ func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt, reader bool) err
 				r.manage(true)
 			}
 			if err := o.ledger.Keep(b, r, reader); err != nil {
+				// It may want to ask the peer for what makes room.
+				o.prompted = true
+				o.startLocked()
 				return err
 			}
 		}
@@ -189,7 +192,7 @@ func (o *outbox) finish(b []byte, reason *Error, resumable bool) bool {
 	o.shut, o.reason = true, reason
 	o.appendLocked(append(b, closingTag...), nil)
 	if resumable {
-		o.settleLocked(false, reason)
+		o.settleLocked(false, reason, o.queued)
 	}
 	o.wakeLocked()
 	return true
@@ -347,7 +350,7 @@ func (o *outbox) stop(err error) {
 		return
 	}
 	o.err = err
-	o.settleLocked(o.shut, err)
+	o.settleLocked(o.shut, err, o.taken)
 	o.failLocked()
 	o.wakeLocked()
 }

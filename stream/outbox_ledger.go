@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -29,12 +30,18 @@ func (o *outbox) consultLocked() {
 	o.buf = buf
 }
 
-// settleLocked tells the ledger, once, that the session has ended.
-func (o *outbox) settleLocked(over bool, cause error) {
+// settleLocked tells the ledger, once, that the session has ended. What was
+// queued up to an offset has been written, or may be.
+func (o *outbox) settleLocked(over bool, cause error, written uint64) {
 	if o.ledger == nil || o.settled {
 		return
 	}
 	o.settled, o.lost = true, !over
+	if o.lost {
+		// From now on the receipts are the business of the session that takes the
+		// place of this one.
+		o.waiting = slices.DeleteFunc(o.waiting, func(r *Receipt) bool { return r.leave(r.end <= written) })
+	}
 	o.ledger.Ended(o.session, over, cause)
 }
 

@@ -127,6 +127,20 @@ func (r *Receipt) manage(managed bool) {
 	}
 }
 
+// leave reports whether a ledger settles the receipt. Then it is told, for the last
+// time by this session, whether the element has been written, as far as one knows.
+func (r *Receipt) leave(written bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.managed {
+		return false
+	}
+	if written && r.state == Queued {
+		r.moveLocked(Written, nil)
+	}
+	return true
+}
+
 // Settle is for a [Ledger]: it moves the receipt of a stanza that it keeps to a
 // final state. Acked means that the peer has acknowledged the stanza. Given up
 // is whatever has not been: Failed if it was never written, otherwise Unknown,

@@ -43,11 +43,16 @@ type Session struct {
 	closeTimeout  time.Duration
 
 	out      outbox
-	received atomic.Uint32 // stanzas taken by the handler, modulo 2³²
+	taken    atomic.Uint64 // stanzas handled, and flags: see session_handled.go
 	skip     uint32        // stanzas that are dropped, since they came before
+	gap      bool          // one was not handled, so those behind it do not count
 	counter  Counter       // of what is handled, under the outbox's lock; nil for this
 	reader   atomic.Int32  // who runs the reader: readerNone and so on
 	handling atomic.Uint64 // odd while a handler runs
+
+	promptEvery atomic.Uint32                 // see PromptEvery
+	quiet       atomic.Pointer[chan struct{}] // closed when frozen and nothing runs
+	superseded  atomic.Pointer[Error]         // why another session takes the place
 
 	endOnce    sync.Once
 	done       chan struct{}
@@ -167,14 +172,14 @@ func (s *Session) RemoteAddr() jid.JID { return s.remote }
 // language of stanzas that the peer sends without one (RFC 6120 §4.7.4).
 func (s *Session) Header() Header { return s.header }
 
-// Counts returns how many stanzas the reader has handed on and how many were
+// Counts returns how many stanzas have been handled and how many were
 // queued for sending, both modulo 2³² (the counters of XEP-0198 §4 start from
 // these). What one [Appender] appends counts as one stanza if it begins with
 // the start tag of one.
 func (s *Session) Counts() (in, out uint32) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	return s.received.Load(), s.out.stanzas
+	return uint32(s.taken.Load()), s.out.stanzas
 }
 
 // Queued returns how many bytes are queued for the peer and not written yet; see

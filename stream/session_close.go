@@ -52,8 +52,9 @@ func (s *Session) CloseError(ctx context.Context, reason *Error) error {
 	defer stop()
 
 	if s.reader.CompareAndSwap(readerNone, readerClose) {
-		// Nobody reads: see the peer's closing tag for ourselves.
-		s.read(func(*Element) error { return nil })
+		// Nobody reads: see the peer's closing tag for ourselves. Nobody handles
+		// what comes before it either.
+		s.read(func(*Element) error { return ErrNotTaken })
 	}
 	if at := s.handling.Load(); at%2 == 1 && s.waitBriefly(at) {
 		return nil

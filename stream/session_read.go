@@ -27,6 +27,7 @@ import (
 // Serve waits for the end without handing out anything.
 func (s *Session) Serve(handle func(*Element) error) error {
 	if s.reader.CompareAndSwap(readerNone, readerServe) {
+		s.countItself()
 		s.read(handle)
 	} else if s.Err() == nil && s.reader.Load() == readerServe {
 		return ErrBusy
@@ -97,13 +98,7 @@ func (s *Session) element(el *Element, handle func(*Element) error) error {
 			s.skip--
 			return nil
 		}
-		// RFC 6120 §8 with XEP-0198 §4: a stanza counts when it is handled.
-		err := s.call(el, handle)
-		if errors.Is(err, ErrNotTaken) {
-			return nil
-		}
-		s.received.Add(1)
-		return err
+		return s.stanza(el, handle)
 	case isStreamError(el):
 		e := decodeError(el)
 		if s.trace.hooks.ErrorReceived != nil {
@@ -139,8 +134,11 @@ func (s *Session) call(el *Element, handle func(*Element) error) (err error) {
 
 // handlerError turns what a handler returned into what ends the session.
 func (s *Session) handlerError(err error) error {
-	if err == nil || errors.Is(err, ErrNotTaken) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotTaken):
+		return ErrNotTaken
 	}
 	// The error of another session says what was wrong on that one.
 	var other *ClosedError
@@ -167,6 +165,10 @@ func (s *Session) internal(cause error) *Error {
 // readFailed ends the session after an error of the reader, telling the peer
 // if there is something to tell and a way to.
 func (s *Session) readFailed(err error) {
+	if reason := s.superseded.Load(); reason != nil {
+		s.end(reason)
+		return
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		resumable := e.resumable()

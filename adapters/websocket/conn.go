@@ -73,6 +73,7 @@ func (m *conn) readFailed(err error) error {
 		// The guard lets nothing through any more: what is waited for is that the
 		// peer has seen the Close frame.
 		m.raw.SetDeadline(time.Now().Add(refusalTime))
+		m.guarded.leaving.Store(true)
 		m.c.Close(websocket.StatusCode(bad.Code), bad.Reason)
 		return bad
 	}

@@ -172,6 +172,7 @@ type guarded struct {
 	early   []byte             // received with the handshake
 	guard   guard
 	refused atomic.Pointer[FrameError]
+	leaving atomic.Bool // a Close frame is being sent, and there is a deadline
 }
 
 // Read reads what the guard lets through.
@@ -179,7 +180,9 @@ func (c *guarded) Read(p []byte) (n int, err error) {
 	if e := c.refused.Load(); e != nil {
 		// Whoever still sends would not see our Close frame if the connection were
 		// closed with input that nobody has read: TCP would reset it.
-		io.Copy(io.Discard, c.source())
+		if c.leaving.Load() {
+			io.Copy(io.Discard, c.source())
+		}
 		return 0, e
 	}
 	if len(c.early) > 0 {

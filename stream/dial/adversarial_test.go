@@ -2,6 +2,7 @@ package dial_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 
 	"stanzakit.dev/xmpp/internal/memconn"
 	"stanzakit.dev/xmpp/jid"
+	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/dial"
+	xtls "stanzakit.dev/xmpp/tls"
 )
 
 // nameServer answers the queries of a real net.Resolver.
@@ -106,6 +109,7 @@ func header(name dnsmessage.Name) dnsmessage.ResourceHeader {
 // TestAdversarial runs with the resolver that programs use by default, against
 // name servers that misbehave.
 func TestAdversarial(t *testing.T) {
+	t.Run("T18", testEndpointCertificate)
 	t.Run("T19", func(t *testing.T) {
 		for _, tc := range []struct {
 			name string
@@ -208,6 +212,63 @@ func TestAdversarial(t *testing.T) {
 			require.False(t, errors.Is(err, dial.ErrNotAvailable))
 		})
 	})
+}
+
+// testEndpointCertificate: the DNS says where to connect, whoever wrote it, and
+// not whom to expect there: a certificate for the target alone is refused, and
+// so it is after a redirect and behind a proxy.
+func testEndpointCertificate(t *testing.T) {
+	ca, err := xtls.NewDevCA()
+	require.NoError(t, err)
+	z := &zone{
+		srv:   map[string][]*net.SRV{directName: {record("evil.example.", 443, 1)}},
+		addrs: map[string][]string{"evil.example.": {"192.0.2.66"}},
+	}
+	redirected, err := new(dial.Redirects).Follow(
+		&stream.Error{Condition: stream.SeeOtherHost, OtherHost: "evil.example:443", Received: true},
+		dial.Target{Host: "x.example", Port: 443, DirectTLS: true}, true, &dial.Options{Resolver: z},
+	)
+	require.NoError(t, err)
+	for name, opts := range map[string]*dial.Options{
+		"SRV":      {Resolver: z},
+		"Server":   {Resolver: z, Server: "192.0.2.66:443", TLS: dial.DirectTLS},
+		"proxy":    {Resolver: z, ResolveAtDialer: true},
+		"redirect": redirected,
+	} {
+		for names, good := range map[string]bool{"evil.example": false, "im.example": true} {
+			cert, err := ca.Issue(names)
+			require.NoError(t, err)
+			opts.Dialer = serving{&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"xmpp-client"}}}
+			asked := 0
+			err = dial.Connect(t.Context(), im, opts, func(ctx context.Context, conn net.Conn, target dial.Target) (bool, error) {
+				asked++
+				require.True(t, target.DirectTLS)
+				secured, _, err := xtls.ClientHandshake(ctx, conn, im, &xtls.ClientOptions{RootCAs: ca.Pool()})
+				if err != nil {
+					return true, err
+				}
+				return false, secured.Close()
+			})
+			require.Equal(t, 1, asked)
+			if good {
+				require.NoError(t, err, name)
+				continue
+			}
+			require.ErrorAs(t, err, new(*xtls.CertificateError), name)
+		}
+	}
+}
+
+// serving is a dialer that leads to a TLS server, wherever it is asked to go.
+type serving struct{ config *tls.Config }
+
+func (s serving) DialContext(context.Context, string, string) (net.Conn, error) {
+	near, far := memconn.Pipe()
+	go func() { // ends with the other end
+		defer far.Close()
+		_, _ = io.Copy(io.Discard, tls.Server(far, s.config))
+	}()
+	return near, nil
 }
 
 func flood(n int) (out []dnsmessage.SRVResource) {

@@ -34,6 +34,8 @@ const (
 	maxLocation = 1023 + len(":65535")
 	// maxText bounds the text of a failure.
 	maxText = 1 << 10
+	// maxValue bounds what an error keeps of a value that is wrong.
+	maxValue = 64
 )
 
 // MalformedError says that an element of the peer's breaks the rules of
@@ -62,7 +64,8 @@ func (e *MalformedError) Error() string {
 
 // malformed returns the error for an attribute.
 func malformed(el *stream.Element, attr string, value []byte, reason string) *MalformedError {
-	return &MalformedError{Element: el.Name().Local, Attr: attr, Value: cutText(string(value[:min(len(value), 64)]), 64), Reason: reason}
+	value = value[:min(len(value), maxValue+1)] // an id may be long
+	return &MalformedError{Element: el.Name().Local, Attr: attr, Value: cutText(string(value), maxValue), Reason: reason}
 }
 
 // expect checks what an element is.
@@ -70,7 +73,7 @@ func expect(el *stream.Element, name stream.Name) error {
 	if el.Name() == name {
 		return nil
 	}
-	return &MalformedError{Element: name.Local, Value: cutText(el.Name().String(), 64), Reason: "another element"}
+	return &MalformedError{Element: name.Local, Value: cutText(el.Name().String(), maxValue), Reason: "another element"}
 }
 
 // cutText returns at most limit bytes of s, whole characters.

@@ -156,7 +156,11 @@ func TestMalformedNonzas(t *testing.T) {
 	require.ErrorAs(t, parseRequest(parsed(t, "<a h='1'/>")), new(*MalformedError))
 	_, err := parseAnswer(parsed(t, "<a h='"+strings.Repeat("\u202ex", 300)+"'/>"))
 	require.EqualError(t, err, `sm: <a/>: h `+"\""+strings.Repeat(`\u202ex`, 9)+"\"…"+` is not a number`)
-	require.Less(t, len(err.(*MalformedError).Value), 65)
+	require.Equal(t, strings.Repeat("\u202ex", 16), err.(*MalformedError).Value)
+	_, err = parseAnswer(parsed(t, "<a h='x"+strings.Repeat("\u202e", 300)+"'/>"))
+	require.Equal(t, "x"+strings.Repeat("\u202e", 21), err.(*MalformedError).Value, "whole characters")
+	_, err = parseAnswer(parsed(t, "<a h='xyz"+strings.Repeat("\u202e", 300)+"'/>"))
+	require.Equal(t, "xyz"+strings.Repeat("\u202e", 20), err.(*MalformedError).Value, "whole characters")
 }
 
 // Characters that XML cannot carry are the mistake of the host, and are not sent.

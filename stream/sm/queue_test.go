@@ -90,8 +90,8 @@ func (p *pair) drop() {
 }
 
 func (p *pair) pass() {
-	p.drop()
 	p.q.pass()
+	p.m.entries = nil
 	p.m.total++
 }
 

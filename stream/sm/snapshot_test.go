@@ -130,6 +130,7 @@ func TestStateIncomplete(t *testing.T) {
 			s := sampleState()
 			spoil(s)
 			b, err := s.AppendBinary([]byte("kept"))
+			require.ErrorContains(t, err, "sm: bad state: ")
 			require.ErrorAs(t, err, new(*StateError))
 			require.Equal(t, "kept", string(b))
 		})

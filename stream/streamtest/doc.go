@@ -32,9 +32,9 @@
 //     InsecureAllowPlaintext of package xmpp, where a cut has to be exact.
 //   - TLS. It works in a bubble, with certificates of the year 2000 (see
 //     xtls.DevCA). But an ECDSA signature in DER is a few bytes longer or shorter
-//     each time, so offsets behind the server's certificate vary. With
-//     testing/cryptotest.SetGlobalRandom they hardly do, as far as goroutines take
-//     their random numbers in the same order.
+//     each time, so offsets behind the server's certificate vary. After
+//     testing/cryptotest.SetGlobalRandom they do not, as long as goroutines take
+//     their random numbers in the same order, which latency sees to.
 //
 // # Laboratory
 //

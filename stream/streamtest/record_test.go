@@ -17,10 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/sasl"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/bind"
 	"stanzakit.dev/xmpp/stream/streamtest"
 )
 
@@ -52,15 +54,59 @@ func conversation(ctx context.Context, c *xmpp.Client) error {
 	return io.ErrUnexpectedEOF
 }
 
+// echo serves one client: it logs in, and what it sends comes back. Only features
+// that are named here are offered, so that the flow stays the same when servers
+// learn more.
+func echo(t *testing.T, n *streamtest.Network, trace *stream.Trace) {
+	t.Helper()
+	store := &sasl.MemoryStore{Iterations: sasl.MinIterations}
+	require.NoError(t, store.Set(t.Context(), "romeo", password))
+	l, err := n.Listen(address)
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		session, err := stream.Accept(context.Background(), nc, &stream.AcceptOptions{
+			Profile: stream.InsecureC2S(), Domains: []jid.JID{domain}, Trace: trace,
+			Features: []stream.Feature{
+				auth.Server(&auth.ServerOptions{Mechanisms: scramOnly(), Store: store, InsecureWithoutTLS: true}),
+				bind.Server(nil),
+			},
+		})
+		if err != nil {
+			return // the other side tells
+		}
+		session.Serve(func(el *stream.Element) error {
+			from := stream.AttrSet{Name: stream.Name{Local: "from"}, Value: session.RemoteAddr().String()}
+			b, err := el.AppendRewritten(nil, stream.NSClient, from)
+			if err != nil {
+				return err
+			}
+			return session.Send(context.Background(), raw(b))
+		})
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+}
+
+// raw is XML as it stands.
+type raw string
+
+func (r raw) AppendXML(dst []byte) ([]byte, error) { return append(dst, r...), nil }
+
 // A SCRAM login and a message, as golden flow: recorded by the client and by the
 // server, it is the same; and no secret is in it.
 func TestRecord(t *testing.T) {
+	rules := []streamtest.Volatile{streamtest.BoundJID()} // the server chooses the resource
 	streamtest.Run(t, 3, &wan, func(t *testing.T, lab *streamtest.Lab) {
-		var atClient, atServer streamtest.Recorder
-		serve(t, lab.Network, func(s *xmpp.Server) {
-			s.Auth = &auth.ServerOptions{Mechanisms: scramOnly()}
-			s.Trace = func(net.Conn) *stream.Trace { return atServer.Trace(streamtest.Server, nil) }
-		})
+		atClient, atServer := streamtest.Recorder{Volatile: rules}, streamtest.Recorder{Volatile: rules}
+		echo(t, lab.Network, atServer.Trace(streamtest.Server, nil))
 		c := client(lab.Network, romeo)
 		var seen int
 		c.Trace = atClient.Trace(streamtest.Client, &stream.Trace{XMLSent: func([]byte) { seen++ }})
@@ -69,7 +115,7 @@ func TestRecord(t *testing.T) {
 
 		tr, err := atClient.Transcript()
 		require.NoError(t, err)
-		tr.Comment = "A login with SCRAM-SHA-256 (XEP-0388, without TLS), and a message."
+		tr.Comment = "A login with SCRAM-SHA-256 (RFC 6120 §9.1, without TLS), and a message that comes back."
 		tr.Golden(t, golden)
 		require.NotContains(t, tr.String(), base64.StdEncoding.EncodeToString([]byte("n,,n=romeo"))[:12])
 		require.Contains(t, tr.String(), "{secret}")
@@ -97,16 +143,11 @@ type exchange struct {
 	server sasl.Server
 }
 
-// secret puts the messages of SCRAM into the frame of SASL 2 (XEP-0388).
-func (e *exchange) secret(name stream.Name, last *stream.Element) (string, error) {
+// secret makes the next message of SCRAM (RFC 6120 §6.4).
+func (e *exchange) secret(_ stream.Name, last *stream.Element) (string, error) {
 	var in []byte
 	var err error
-	if last != nil && last.Name().Local != "features" {
-		if child, ok := last.Child(stream.Name{Space: name.Space, Local: "initial-response"}); ok {
-			last = child
-		} else if child, ok := last.Child(stream.Name{Space: name.Space, Local: "additional-data"}); ok {
-			last = child
-		}
+	if last != nil && last.Name().Space == "urn:ietf:params:xml:ns:xmpp-sasl" {
 		if in, err = base64.StdEncoding.DecodeString(last.Text()); err != nil {
 			return "", err
 		}
@@ -117,14 +158,15 @@ func (e *exchange) secret(name stream.Name, last *stream.Element) (string, error
 	} else {
 		out, _, err = e.server.Next(context.Background(), in)
 	}
-	text := base64.StdEncoding.EncodeToString(out)
-	switch name.Local {
-	case "authenticate":
-		text = "<initial-response>" + text + "</initial-response>"
-	case "success":
-		text = "<additional-data>" + text + "</additional-data><authorization-identifier>romeo@im.example</authorization-identifier>"
+	return base64.StdEncoding.EncodeToString(out), err
+}
+
+// bound is the address that a replayed server binds.
+func bound(placeholder string) string {
+	if strings.HasPrefix(placeholder, "{jid:") {
+		return "romeo@im.example/chosen"
 	}
-	return text, err
+	return "" // whatever
 }
 
 // The golden flow is played as the server, against the real client.
@@ -145,7 +187,7 @@ func TestReplayToClient(t *testing.T) {
 		go func() {
 			nc, err := l.Accept()
 			if err == nil {
-				r := &streamtest.Replay{Transcript: tr, Play: streamtest.Server, Secret: scram.secret}
+				r := &streamtest.Replay{Transcript: tr, Play: streamtest.Server, Secret: scram.secret, Value: bound}
 				err = r.Run(context.Background(), nc)
 			}
 			played <- err
@@ -156,20 +198,37 @@ func TestReplayToClient(t *testing.T) {
 	})
 }
 
-// And as the client, against the real server.
+// And as the client, against a real server.
 func TestReplayToServer(t *testing.T) {
 	tr, err := streamtest.ReadFile(golden)
 	require.NoError(t, err)
 	require.Greater(t, len(tr.Items), 10)
 	streamtest.Run(t, 3, &wan, func(t *testing.T, lab *streamtest.Lab) {
-		serve(t, lab.Network, func(s *xmpp.Server) { s.Auth = &auth.ServerOptions{Mechanisms: scramOnly()} })
-		m := scramOnly()[0]
-		scram, err := m.NewClient(&sasl.ClientConfig{Username: "romeo", Password: password, Offered: []string{"SCRAM-SHA-256"}})
+		echo(t, lab.Network, nil)
+		scram, err := scramOnly()[0].NewClient(&sasl.ClientConfig{Username: "romeo", Password: password, Offered: []string{"SCRAM-SHA-256"}})
 		require.NoError(t, err)
 		nc, err := lab.DialContext(t.Context(), "tcp", address)
 		require.NoError(t, err)
 		r := &streamtest.Replay{Transcript: tr, Play: streamtest.Client, Secret: (&exchange{client: scram}).secret}
 		require.NoError(t, r.Run(t.Context(), nc))
+	})
+}
+
+// Played against a server of package xmpp it shows what that offers more.
+func TestReplayShowsDifference(t *testing.T) {
+	streamtest.Run(t, 1, &wan, func(t *testing.T, lab *streamtest.Lab) {
+		serve(t, lab.Network, nil)
+		tr, err := streamtest.Parse([]byte(strings.Join([]string{
+			"C: " + strings.Replace(clientHeader, "to=", "version='1.0' to=", 1),
+			"S: " + strings.Replace(serverHeader, "id=", "from='im.example' xml:lang='en' version='1.0' id=", 1),
+			"S: <stream:features><only-this xmlns='urn:x'/></stream:features>",
+		}, "\n")))
+		require.NoError(t, err)
+		nc, err := lab.DialContext(t.Context(), "tcp", address)
+		require.NoError(t, err)
+		m, ok := errors.AsType[*streamtest.Mismatch]((&streamtest.Replay{Transcript: tr, Play: streamtest.Client}).Run(t.Context(), nc))
+		require.True(t, ok)
+		require.Contains(t, m.Got, "SCRAM-SHA-256")
 	})
 }
 

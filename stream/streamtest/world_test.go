@@ -282,5 +282,8 @@ func TestTLS(t *testing.T) {
 		}
 		t.Logf("bytes from the server in 30 logins over TLS, seeded %t: %v", seeded, sizes)
 		require.NotContains(t, sizes, int64(0))
+		if seeded {
+			require.Len(t, sizes, 1)
+		}
 	}
 }
