@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
-	"time"
 )
 
 // carrier is the connection beneath a stream together with what reads it. The
@@ -29,7 +28,7 @@ type carrier struct {
 	// bytesIn counts what was received, bytesOut what the negotiation sent.
 	bytesIn, bytesOut atomic.Uint64
 
-	// lastRead is the Unix time in nanoseconds at which something was received.
+	// lastRead is when something was received; see ticks.
 	lastRead atomic.Int64
 
 	// readErr is an error that came together with data.
@@ -128,6 +127,6 @@ func (c *carrier) read() (int, error) {
 func (c *carrier) took(n int) {
 	if n > 0 {
 		c.bytesIn.Add(uint64(n))
-		c.lastRead.Store(time.Now().UnixNano())
+		c.lastRead.Store(ticks())
 	}
 }

@@ -16,15 +16,11 @@ import (
 // what they are told is exactly what goes over the wire, in that order. They
 // must not wait and must not call the session.
 type Ledger interface {
-	// Keep is told of a stanza that is about to be queued, and of its receipt
-	// or nil. It copies the bytes. An error keeps the stanza from being sent;
-	// with one that matches [ErrFull] a sender that may wait waits until
-	// [Session.MakeRoom].
-	//
-	// Reader says that the sender may be a handler that runs on the session's
-	// reader, and waits for what only that can read if it is refused. A ledger
-	// gives it more room than others.
-	Keep(xml []byte, r *Receipt, reader bool) error
+	// Keep is told of a stanza that is about to be queued. It copies the bytes.
+	// An error keeps the stanza from being sent; with one that matches [ErrFull]
+	// a sender that may wait waits until [Session.MakeRoom].
+	// It returns [ErrRepeated] for what it has kept before.
+	Keep(xml []byte, k Kept) error
 
 	// Nonzas appends what the ledger itself has to say, if anything, behind
 	// what the writer is about to write.
@@ -33,6 +29,11 @@ type Ledger interface {
 	// Ask makes the next Nonzas ask the peer for an acknowledgement, since it has
 	// been silent.
 	Ask()
+
+	// Commit is called by the writer, without a lock, before it writes a batch:
+	// what the ledger has been told of, and what Nonzas has said, is on the wire
+	// when it returns and not before. It may wait.
+	Commit()
 
 	// Last appends the last words before the closing tag: XEP-0198 §4
 	// recommends an acknowledgement.
@@ -46,12 +47,42 @@ type Ledger interface {
 	// Hold takes a stanza that was sent after the session had been lost. It
 	// keeps it and returns nil, or returns the session that has taken the place
 	// of this one, or an error. With wait it may wait for room until ctx ends.
-	Hold(ctx context.Context, xml []byte, r *Receipt, wait bool) (*Session, error)
+	Hold(ctx context.Context, xml []byte, k Kept, wait bool) (*Session, error)
 
 	// Handles is told who counts the stanzas handled, before the session is read
 	// and whenever that changes; see [Session.CountWith].
 	Handles(c Counter)
 }
+
+// Kept says what is known of a stanza that a [Ledger] keeps.
+type Kept struct {
+	// Receipt is its receipt, or nil.
+	Receipt *Receipt
+	// Reader says that the sender may be a handler that runs on the session's
+	// reader, and waits for what only that can read if it is refused. A ledger
+	// gives it more room than others.
+	Reader bool
+	// Cause is what it is a consequence of; zero if that is not known.
+	Cause Cause
+}
+
+// Cause is a stanza of a managed session, by the SM-ID of the session and the
+// number of the stanza in it. After a crash the peer sends again what was not
+// acknowledged, and what is sent because of it must not be sent again.
+type Cause struct {
+	ID string
+	N  uint32
+}
+
+// Caused is an [Appender] that knows what it is a consequence of.
+type Caused interface {
+	Appender
+	Cause() Cause
+}
+
+// ErrRepeated is returned by a [Ledger] for a stanza that it has kept before,
+// because of the same Cause. Its sender hears of no error.
+var ErrRepeated = errors.New("stream: the stanza was sent before")
 
 // ErrNotTaken is returned by a handler of [Session.Serve] for a stanza that it
 // did not take and nobody will handle. Neither it nor any stanza behind it counts
@@ -217,7 +248,7 @@ func (s *Session) Ledger() Ledger {
 // if that is possible at once (XEP-0198 §5), and what this side sends is kept for
 // the other one. It does not wait.
 func (s *Session) Supersede(reason *Error) {
-	if s.Err() != nil || !s.superseded.CompareAndSwap(nil, reason) {
+	if s.Err() != nil || !s.parting.CompareAndSwap(nil, reason) {
 		return
 	}
 	s.finishOut(reason, true)

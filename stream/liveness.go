@@ -56,9 +56,16 @@ type liveness struct {
 	opts  Liveness
 	timer *time.Timer
 	over  bool
-	heard time.Time // of the peer, as far as was noticed
-	asked time.Time // when the peer was last asked for a sign of life
+	heard int64 // of the peer, as far as was noticed; see ticks
+	asked int64 // when the peer was last asked for a sign of life
 }
+
+// epoch is what ticks counts from.
+var epoch = time.Now()
+
+// ticks is the time in nanoseconds by a clock that nobody can set: when the
+// computer finds out how late it is, no peer has been silent for that.
+func ticks() int64 { return int64(time.Since(epoch)) }
 
 // stop ends the watch. It may be called before it has begun.
 func (l *liveness) stop() {
@@ -88,27 +95,29 @@ func (s *Session) watchPeer(opts Liveness) {
 	if l.over {
 		return
 	}
-	now := time.Now()
-	l.opts, l.heard = opts, now
-	s.lastRead.Store(now.UnixNano())
-	s.out.lastWrite.Store(now.UnixNano())
+	now := ticks()
+	l.opts, l.heard, l.asked = opts, now, now
+	s.lastRead.Store(now)
+	s.out.lastWrite.Store(now)
 	// Owner: the session, whose end stops the timer.
 	l.timer = time.AfterFunc(l.next(now, now), s.lookAtPeer)
 }
 
 // probed reports whether the peer was asked since it was last heard of.
-func (l *liveness) probed() bool { return l.asked.After(l.heard) }
+func (l *liveness) probed() bool { return l.asked > l.heard }
 
 // next returns the time until something may be due, given when this side last
 // sent something.
-func (l *liveness) next(now, spoke time.Time) time.Duration {
+func (l *liveness) next(now, spoke int64) time.Duration {
 	wait := time.Duration(1<<63 - 1)
-	due := func(since time.Time, after time.Duration) {
+	due := func(since int64, after time.Duration) {
 		if after > 0 {
-			wait = min(wait, since.Add(after).Sub(now))
+			wait = min(wait, after-time.Duration(now-since))
 		}
 	}
-	if !l.probed() {
+	if l.probed() {
+		due(now, l.opts.Soft) // to see whether there was an answer
+	} else {
 		due(l.heard, l.opts.Soft)
 	}
 	due(l.heard, l.opts.Hard)
@@ -124,25 +133,25 @@ func (s *Session) lookAtPeer() {
 		l.mu.Unlock()
 		return
 	}
-	now := time.Now()
+	now := ticks()
 	if s.handling.Load()%2 == 1 || s.reader.Load() == readerNone {
 		// Who keeps the reader busy keeps it from hearing the peer. That is no
 		// silence of the peer's.
 		l.heard = now
-	} else if at := time.Unix(0, s.lastRead.Load()); at.After(l.heard) {
-		l.heard = at
+	} else {
+		l.heard = max(l.heard, s.lastRead.Load())
 	}
-	spoke := time.Unix(0, s.out.lastWrite.Load())
-	silence := now.Sub(l.heard)
+	spoke := s.out.lastWrite.Load()
+	silence := time.Duration(now - l.heard)
 	dead := l.opts.Hard > 0 && silence >= l.opts.Hard
 	probe := !dead && l.opts.Soft > 0 && silence >= l.opts.Soft && !l.probed()
-	space := !dead && l.opts.Keepalive > 0 && now.Sub(spoke) >= l.opts.Keepalive
+	space := !dead && l.opts.Keepalive > 0 && time.Duration(now-spoke) >= l.opts.Keepalive
 	if probe {
 		l.asked = now
 	}
 	if space || probe {
 		spoke = now
-		s.out.lastWrite.Store(now.UnixNano())
+		s.out.lastWrite.Store(now)
 	}
 	if !dead {
 		l.timer.Reset(l.next(now, spoke))
@@ -169,7 +178,8 @@ func (s *Session) givePeerUp() {
 	}
 	// RFC 6120 §4.9.3.4. There is probably nobody to read it, so the wait for
 	// that is short. Owner: this goroutine of the timer, which ends with it.
-	s.finishOut(&Error{Condition: ConnectionTimeout, Cause: ErrSilent}, true)
-	s.flushAndLinger(lingerTime)
-	s.end(&Error{Condition: ConnectionTimeout, Cause: ErrSilent})
+	reason := &Error{Condition: ConnectionTimeout, Cause: ErrSilent}
+	s.parting.CompareAndSwap(nil, reason)
+	s.finishOut(reason, true)
+	s.part(reason)
 }

@@ -31,7 +31,7 @@ type outbox struct {
 	failed  func(error) // called without mu when a write fails
 	writer  func()      // write, as a value: "go o.write()" would allocate one
 
-	lastWrite atomic.Int64 // Unix time of the last write in nanoseconds
+	lastWrite atomic.Int64 // when something was written last; see ticks
 
 	mu      sync.Mutex
 	buf     *[]byte       // queued; nil when empty
@@ -118,7 +118,7 @@ var errClosing = fmt.Errorf("%w: the stream is being closed", ErrClosed)
 
 // send queues whole elements. With wait it waits for room until ctx ends,
 // otherwise it returns ErrFull. Nothing is queued when an error is returned.
-func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) error {
+func (o *outbox) send(ctx context.Context, b []byte, wait bool, k Kept) error {
 	stanza := hasStanzaName(b)
 	for {
 		o.mu.Lock()
@@ -126,14 +126,15 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 			err, lost := o.err, o.lost
 			o.mu.Unlock()
 			if lost && stanza {
-				return o.hold(ctx, b, wait, r)
+				return o.hold(ctx, b, wait, k)
 			}
 			if err == nil {
 				err = errClosing
 			}
 			return err
 		}
-		err := o.queueLocked(b, stanza, r, wait && o.session.handling.Load()%2 == 1)
+		k.Reader = wait && o.session.handling.Load()%2 == 1
+		err := o.queueLocked(b, stanza, k)
 		if err == nil || !wait || !errors.Is(err, ErrFull) {
 			o.mu.Unlock()
 			return err
@@ -149,9 +150,9 @@ func (o *outbox) send(ctx context.Context, b []byte, wait bool, r *Receipt) erro
 	}
 }
 
-// queueLocked queues whole elements, if there is room for them. Reader is that of
-// Ledger.Keep.
-func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt, reader bool) error {
+// queueLocked queues whole elements, if there is room for them.
+func (o *outbox) queueLocked(b []byte, stanza bool, k Kept) error {
+	r := k.Receipt
 	pending := int(o.queued - o.written)
 	// An element larger than the whole budget goes when nothing else is
 	// waiting; otherwise it could never go.
@@ -163,7 +164,9 @@ func (o *outbox) queueLocked(b []byte, stanza bool, r *Receipt, reader bool) err
 			if r != nil {
 				r.manage(true)
 			}
-			if err := o.ledger.Keep(b, r, reader); err != nil {
+			if err := o.ledger.Keep(b, k); errors.Is(err, ErrRepeated) {
+				return nil
+			} else if err != nil {
 				// It may want to ask the peer for what makes room.
 				o.prompted = true
 				o.startLocked()
@@ -250,6 +253,7 @@ func (o *outbox) write() {
 		} else {
 			o.taken = o.queued
 		}
+		ledger := o.ledger
 		o.mu.Unlock()
 		dropBuffer(unused)
 		if over {
@@ -258,6 +262,9 @@ func (o *outbox) write() {
 			return
 		}
 
+		if ledger != nil {
+			ledger.Commit()
+		}
 		o.trace.wrote(*buf)
 		err := o.transmit(*buf)
 		*buf, written = (*buf)[:0], buf
@@ -275,7 +282,7 @@ func (o *outbox) transmit(b []byte) error {
 	for {
 		piece := b[:min(len(b), writeChunk)]
 		now := time.Now()
-		o.lastWrite.Store(now.UnixNano())
+		o.lastWrite.Store(ticks())
 		o.conn.SetWriteDeadline(now.Add(o.timeout))
 		n, err := o.conn.Write(piece)
 		n = min(max(n, 0), len(piece))

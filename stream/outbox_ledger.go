@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -47,13 +48,16 @@ func (o *outbox) settleLocked(over bool, cause error, written uint64) {
 
 // hold gives a stanza to the ledger of a lost session, or to the session that
 // has taken its place.
-func (o *outbox) hold(ctx context.Context, b []byte, wait bool, r *Receipt) error {
-	if r != nil {
-		r.manage(true)
+func (o *outbox) hold(ctx context.Context, b []byte, wait bool, k Kept) error {
+	if k.Receipt != nil {
+		k.Receipt.manage(true)
 	}
-	next, err := o.ledger.Hold(ctx, b, r, wait)
+	next, err := o.ledger.Hold(ctx, b, k, wait)
 	if next != nil {
-		return next.out.send(ctx, b, wait, r)
+		return next.out.send(ctx, b, wait, k)
+	}
+	if errors.Is(err, ErrRepeated) {
+		return nil
 	}
 	return err
 }

@@ -52,7 +52,7 @@ type Session struct {
 
 	promptEvery atomic.Uint32                 // see PromptEvery
 	quiet       atomic.Pointer[chan struct{}] // closed when frozen and nothing runs
-	superseded  atomic.Pointer[Error]         // why another session takes the place
+	parting     atomic.Pointer[Error]         // why this side has given up the session
 
 	endOnce    sync.Once
 	done       chan struct{}
@@ -220,7 +220,11 @@ func (s *Session) send(ctx context.Context, el Appender, wait bool, r *Receipt) 
 		return err
 	}
 	if err = s.fits((*b)[1:]); err == nil {
-		err = s.out.send(ctx, (*b)[1:], wait, r)
+		k := Kept{Receipt: r}
+		if c, ok := el.(Caused); ok {
+			k.Cause = c.Cause()
+		}
+		err = s.out.send(ctx, (*b)[1:], wait, k)
 	}
 	dropBuffer(b)
 	return err

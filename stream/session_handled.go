@@ -26,7 +26,7 @@ func (s *Session) claim() bool {
 
 // release is called when it has been handled, or has not and never will.
 func (s *Session) release(handled bool) {
-	delta := -running
+	delta := ^running + 1
 	if handled {
 		delta++
 	}

@@ -165,7 +165,7 @@ func (s *Session) internal(cause error) *Error {
 // readFailed ends the session after an error of the reader, telling the peer
 // if there is something to tell and a way to.
 func (s *Session) readFailed(err error) {
-	if reason := s.superseded.Load(); reason != nil {
+	if reason := s.parting.Load(); reason != nil {
 		s.end(reason)
 		return
 	}

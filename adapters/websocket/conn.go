@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -120,11 +119,7 @@ func (m *conn) Close(code int, reason string) error {
 // CloseNow drops the connection. TLS is not asked to say goodbye, which would take
 // as long as the peer likes.
 func (m *conn) CloseNow() error {
-	beneath := m.raw
-	if layer, ok := beneath.(*tls.Conn); ok {
-		beneath = layer.NetConn()
-	}
-	err := beneath.Close()
+	err := beneath(m.raw).Close()
 	m.c.CloseNow()
 	return err
 }

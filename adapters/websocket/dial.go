@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,6 +78,9 @@ func Dial(ctx context.Context, rawURL string, opts *DialOptions) (net.Conn, stre
 	if err != nil {
 		return nil, stream.Security{}, err
 	}
+	if err := d.connect(ctx); err != nil {
+		return nil, stream.Security{}, fmt.Errorf("websocket: connecting to %s: %w", quote.ASCII(d.url.Host, 256), cause(ctx, err))
+	}
 	c, response, err := websocket.Dial(ctx, d.url.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport: d,
@@ -85,12 +89,16 @@ func Dial(ctx context.Context, rawURL string, opts *DialOptions) (net.Conn, stre
 		},
 		HTTPHeader:   o.Header,
 		Subprotocols: []string{subprotocol},
-		// RFC 7692 has a history of bombs and leaks (CRIME), and XMPP is small.
+		// RFC 7692 has a history of bombs and leaks, and XMPP is small.
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		d.drop()
-		return nil, stream.Security{}, d.explain(ctx, response, err)
+		failed := &HandshakeError{Err: cause(ctx, err)}
+		if response != nil {
+			failed.Status = response.StatusCode
+		}
+		return nil, stream.Security{}, failed
 	}
 	if c.Subprotocol() != subprotocol {
 		// RFC 7395 §3.1: "the client MUST close the WebSocket connection".
@@ -101,16 +109,22 @@ func Dial(ctx context.Context, rawURL string, opts *DialOptions) (net.Conn, stre
 	return ws.NewConn(newConn(c, d.guarded), stream.Initiating, &ws.Options{Limits: o.Limits}), d.sec, nil
 }
 
+// cause adds why a context has ended to an error that came of it.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil && !errors.Is(err, c) {
+		return fmt.Errorf("%w: %w", c, err)
+	}
+	return err
+}
+
 // dialer is one connection in the making. It is the transport of one request, so
 // that there is a hand on the connection that the request goes over.
 type dialer struct {
-	o    *DialOptions
-	url  *url.URL
-	host jid.JID
-
+	o       *DialOptions
+	url     *url.URL
+	host    jid.JID
 	raw     net.Conn
 	sec     stream.Security
-	failed  error // of connecting and TLS
 	guarded *guarded
 }
 
@@ -138,40 +152,31 @@ func prepare(rawURL string, o *DialOptions) (*dialer, error) {
 	return d, nil
 }
 
-// RoundTrip makes the one request.
-func (d *dialer) RoundTrip(r *http.Request) (*http.Response, error) {
-	t := &http.Transport{
-		DialContext:            d.plain,
-		DialTLSContext:         d.secure,
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeaders,
-	}
-	response, err := t.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if body, ok := response.Body.(io.ReadWriteCloser); ok && response.StatusCode == http.StatusSwitchingProtocols {
-		d.guarded = &guarded{Conn: d.raw, body: body, guard: newGuard(false, time.Now())}
-		response.Body = d.guarded
-	}
-	return response, nil
-}
-
-func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, error) {
-	dial := d.o.DialContext
+// connect connects, and secures the connection if the URL says so.
+func (d *dialer) connect(ctx context.Context) error {
+	dial, port := d.o.DialContext, d.url.Port()
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	c, err := dial(ctx, network, addr)
-	d.raw, d.failed = c, err
-	return c, err
-}
-
-func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := d.plain(ctx, network, addr)
+	if port == "" {
+		// RFC 6455 §3
+		port = map[string]string{"ws": "80", "wss": "443"}[d.url.Scheme]
+	}
+	name, err := d.host.ASCIIDomain()
+	if ip, ok := d.host.DomainAddr(); ok {
+		name, err = ip.String(), nil
+	}
 	if err != nil {
-		return nil, err
+		return err
+	}
+	addr := net.JoinHostPort(name, port)
+	c, err := dial(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	d.raw = c
+	if d.url.Scheme == "ws" {
+		return nil
 	}
 	domain := d.o.Domain.DomainJID()
 	if domain.IsZero() {
@@ -188,36 +193,39 @@ func (d *dialer) secure(ctx context.Context, network, addr string) (net.Conn, er
 	if t.Target == "" {
 		t.Target = addr
 	}
-	secured, sec, err := xtls.WebSocketHandshake(ctx, c, d.host, identity, &t)
+	d.raw, d.sec, err = xtls.WebSocketHandshake(ctx, c, d.host, identity, &t)
+	d.sec.Domains = []jid.JID{domain}
+	return err
+}
+
+// RoundTrip makes the one request, on the connection that is there.
+func (d *dialer) RoundTrip(r *http.Request) (*http.Response, error) {
+	there := func(context.Context, string, string) (net.Conn, error) { return d.raw, nil }
+	t := &http.Transport{
+		DialContext:            there,
+		DialTLSContext:         there,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaders,
+	}
+	response, err := t.RoundTrip(r)
 	if err != nil {
-		d.raw, d.failed = nil, err
 		return nil, err
 	}
-	sec.Domains = []jid.JID{domain}
-	d.raw, d.sec = secured, sec
-	return secured, nil
+	if body, ok := response.Body.(io.ReadWriteCloser); ok && response.StatusCode == http.StatusSwitchingProtocols {
+		d.guarded = &guarded{Conn: d.raw, body: body, guard: newGuard(false, time.Now())}
+		response.Body = d.guarded
+	}
+	return response, nil
 }
 
-// drop closes the connection, if there is one.
-func (d *dialer) drop() {
-	if d.raw == nil {
-		return
-	}
-	if layer, ok := d.raw.(*tls.Conn); ok {
-		layer.NetConn().Close()
-	}
-	d.raw.Close()
-}
+// drop closes the connection.
+func (d *dialer) drop() { beneath(d.raw).Close() }
 
-// explain says why there is no WebSocket.
-func (d *dialer) explain(ctx context.Context, response *http.Response, err error) error {
-	switch {
-	case d.failed != nil:
-		return fmt.Errorf("websocket: connecting to %s: %w", quote.ASCII(d.url.Host, 256), d.failed)
-	case ctx.Err() != nil:
-		return fmt.Errorf("websocket: connecting to %s: %w", quote.ASCII(d.url.Host, 256), context.Cause(ctx))
-	case response != nil:
-		return &HandshakeError{Status: response.StatusCode, Err: err}
+// beneath returns the connection that TLS runs on, or c itself.
+func beneath(c net.Conn) net.Conn {
+	if layer, ok := c.(*tls.Conn); ok {
+		return layer.NetConn()
 	}
-	return &HandshakeError{Err: err}
+	return c
 }

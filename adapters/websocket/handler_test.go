@@ -128,8 +128,7 @@ func frame(first byte, content string) []byte {
 	return append(append(out, 0, 0, 0, 0), content...)
 }
 
-// closed reads until a Close frame has come, and returns its code; then the server
-// is gone.
+// closed reads until a Close frame has come, and returns its code.
 func (a *attacker) closed() int {
 	a.t.Helper()
 	for {
@@ -147,8 +146,7 @@ func (a *attacker) closed() int {
 		_, err = io.ReadFull(a.in, content)
 		require.NoError(a.t, err)
 		if h[0] == 0x88 {
-			_, err := io.Copy(io.Discard, a.in)
-			_ = err // an end or a reset: there may be unread input
+			a.Close()
 			if n < 2 {
 				return 1005
 			}

@@ -164,9 +164,9 @@ func TestHappyEyeballs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				start, before := time.Now(), runtime.NumGoroutine()
-				n := &network{up: set(v6, v4), slow: c.slow, silent: c.silent}
-				conn, target, err := dial.Client(t.Context(), im, &dial.Options{Resolver: &zone{addrs: both, slow: c.lookups}, Dialer: n, Delay: c.delay})
+				start := time.Now()
+				n, z := &network{up: set(v6, v4), slow: c.slow, silent: c.silent}, &zone{addrs: both, slow: c.lookups}
+				conn, target, err := dial.Client(t.Context(), im, &dial.Options{Resolver: z, Dialer: n, Delay: c.delay})
 				require.NoError(t, err)
 				require.Equal(t, c.took, time.Since(start))
 				if c.addr != "" {
@@ -174,8 +174,8 @@ func TestHappyEyeballs(t *testing.T) {
 				}
 				require.Equal(t, 1, n.open, "the loser is closed")
 				require.NoError(t, conn.Close())
-				synctest.Wait()
-				require.LessOrEqual(t, runtime.NumGoroutine(), before)
+				require.Zero(t, n.busy, "everything has ended, not only been told to")
+				require.Zero(t, z.busy)
 			})
 		})
 	}
@@ -271,6 +271,28 @@ func TestLateConnections(t *testing.T) {
 		require.Len(t, n.dialled, 2)
 		require.Zero(t, n.open)
 	})
+}
+
+// canceller is a dialer that ends the whole and then fails.
+type canceller func()
+
+func (c canceller) DialContext(context.Context, string, string) (net.Conn, error) {
+	c()
+	return nil, errRefused
+}
+
+// What fails because the whole has ended does not hide that.
+func TestCancelledByTheDialer(t *testing.T) {
+	gone := errors.New("the user closed the window")
+	for range 50 { // whichever is noticed first
+		ctx, cancel := context.WithCancelCause(t.Context())
+		_, _, err := dial.Client(ctx, jid.MustParse("192.0.2.1"), &dial.Options{Dialer: canceller(func() { cancel(gone) })})
+		var e *dial.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, gone, e.Cause)
+		require.Len(t, e.Attempts, 1)
+		require.ErrorIs(t, err, errRefused)
+	}
 }
 
 // leaver is a dialer that ends its goroutine, as a failing test does.

@@ -181,31 +181,39 @@ func (d *dialing) run(ctx context.Context, ev event) (net.Conn, Target, error) {
 			ev = event{}
 		case r := <-d.results:
 			d.running--
-			ev = d.outcome(r)
-			if r.conn == nil {
-				continue
+			switch {
+			case r.conn != nil:
+				d.race, _ = d.race.next(time.Since(d.began), r.event) // acStop
+				d.join(false)
+				return r.conn, d.target(r.who), nil
+			case ctx.Err() != nil: // which is why it failed
+				d.note(r)
+				d.join(true)
+				return nil, Target{}, ctx.Err()
+			case r.kind == evAnswer:
+				d.lookups[r.host][r.family] = r.err
+			default:
+				d.note(r)
 			}
-			d.race, _ = d.race.next(time.Since(d.began), ev) // acStop
-			d.join(false)
-			return r.conn, d.target(r.who), nil
+			ev = r.event
 		}
 	}
 }
 
-// outcome notes what has failed and returns the event for the race.
-func (d *dialing) outcome(r result) event {
+// note adds a failure to the error. Of the two lookups of a target one is enough.
+func (d *dialing) note(r result) {
 	switch {
-	case r.kind == evAnswer:
-		d.lookups[r.host][r.family] = r.err
-	case r.conn == nil:
+	case r.kind != evAnswer:
 		d.failed.Attempts = append(d.failed.Attempts, Attempt{d.target(r.who), r.err})
+	case r.err != nil && d.lookups[r.host] == [families]error{}:
+		d.lookups[r.host][r.family] = r.err
+		d.failed.Attempts = append(d.failed.Attempts, Attempt{d.targets[r.host], r.err})
 	}
-	return r.event
 }
 
 // join ends all that is under way and waits for it. Connections that come too
-// late are closed. With note, what fails is noted.
-func (d *dialing) join(note bool) {
+// late are closed. What fails is noted if that is wanted.
+func (d *dialing) join(noted bool) {
 	d.cancel()
 	for ; d.running > 0; d.running-- {
 		r := <-d.results
@@ -213,14 +221,8 @@ func (d *dialing) join(note bool) {
 			r.conn.Close()
 			r.conn, r.err = nil, context.Canceled
 		}
-		switch {
-		case !note:
-		case r.kind != evAnswer:
-			d.outcome(r)
-		case r.err != nil && d.lookups[r.host] == [families]error{}:
-			// One of the two lookups of a host is enough.
-			d.lookups[r.host][r.family] = r.err
-			d.failed.Attempts = append(d.failed.Attempts, Attempt{d.targets[r.host], r.err})
+		if noted {
+			d.note(r)
 		}
 	}
 }

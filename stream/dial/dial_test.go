@@ -30,13 +30,20 @@ type zone struct {
 
 	mu      sync.Mutex
 	queries []string
+	busy    int // lookups under way
 }
 
 // asked notes a query and takes the time that it takes.
 func (z *zone) asked(ctx context.Context, q string, names ...string) error {
 	z.mu.Lock()
 	z.queries = append(z.queries, q)
+	z.busy++
 	z.mu.Unlock()
+	defer func() {
+		z.mu.Lock()
+		z.busy--
+		z.mu.Unlock()
+	}()
 	for _, n := range names {
 		if z.stall[n] {
 			<-ctx.Done()
@@ -91,6 +98,7 @@ type network struct {
 	mu      sync.Mutex
 	dialled []string
 	open    int // connections that were made and not closed
+	busy    int // attempts under way
 }
 
 // counted is a connection that says when it is closed.
@@ -114,7 +122,13 @@ func (n *network) count(d int) {
 func (n *network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
 	n.dialled = append(n.dialled, address)
+	n.busy++
 	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		n.busy--
+		n.mu.Unlock()
+	}()
 	if d := n.slow[address]; d > 0 {
 		select {
 		case <-ctx.Done():

@@ -8,8 +8,9 @@ import (
 )
 
 var (
-	// ErrNotAvailable: the SRV record of the domain says that the service is
-	// decidedly not available there (RFC 2782, target "."). Nothing was tried.
+	// ErrNotAvailable: the SRV records of the domain say that the service is
+	// decidedly not available there (RFC 2782, target "."), neither with STARTTLS
+	// nor with direct TLS unless only one of them is wanted. Nothing was tried.
 	ErrNotAvailable = errors.New("dial: the domain does not offer the service")
 
 	// ErrOptions is wrapped by errors about options that cannot be used.
@@ -20,7 +21,8 @@ var (
 type Attempt struct {
 	// Target has no Addr if its name did not resolve.
 	Target Target
-	// Err is the error of the resolver or the dialer.
+	// Err is the error of the resolver, of the dialer or of the function given to
+	// Connect.
 	Err error
 }
 
@@ -32,11 +34,13 @@ type Error struct {
 	// Cause is why nothing more was tried: ErrNotAvailable, the cause of the
 	// context, or nil when everything was tried.
 	Cause error
-	// Lookup is the error of the SRV lookup, or nil if it gave an answer. That
-	// there are no SRV records is an answer.
+	// Lookup is the error of an SRV lookup, or nil if all gave an answer. That
+	// there are no SRV records is an answer. Of two errors it is that of the
+	// lookup for STARTTLS.
 	Lookup error
-	// Attempts are the targets that were tried, in order. Their number is
-	// bounded: at most 20 records, each with at most 8 addresses.
+	// Attempts are the targets that were tried, in the order in which they
+	// failed, those included that the function given to Connect had no use for.
+	// Their number is bounded: at most 20 records, each with at most 8 addresses.
 	Attempts []Attempt
 }
 

@@ -2,6 +2,7 @@ package dial_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -29,4 +30,31 @@ func ExampleClient() {
 
 	fmt.Println(target.Source, target.Host)
 	// Output: configured 127.0.0.1
+}
+
+// Going on when a server accepts the connection and is good for nothing else.
+func ExampleConnect() {
+	names := &zone{
+		srv: map[string][]*net.SRV{
+			srvName:    {record("x1.example.", 5222, 10)},
+			directName: {record("x2.example.", 443, 20)},
+		},
+		addrs: map[string][]string{"x1.example.": {"192.0.2.1"}, "x2.example.": {"192.0.2.2"}},
+	}
+	servers := &network{up: set("192.0.2.1:5222", "192.0.2.2:443")}
+
+	err := dial.Connect(context.Background(), jid.MustParse("im.example"), &dial.Options{Resolver: names, Dialer: servers},
+		func(ctx context.Context, conn net.Conn, target dial.Target) (next bool, err error) {
+			defer conn.Close()
+			// Here tls.ClientHandshake, if target.DirectTLS, and stream.Initiate.
+			if target.Host == "x1.example" {
+				return true, errors.New("the server is being restarted")
+			}
+			fmt.Println(target, "direct TLS:", target.DirectTLS)
+			return false, nil
+		})
+	fmt.Println(err)
+	// Output:
+	// x2.example:443 (192.0.2.2) direct TLS: true
+	// <nil>
 }

@@ -47,6 +47,16 @@ func answering(t *testing.T, got **http.Request, answer string) proxyConn {
 	}
 }
 
+// saying waits for a request, says something and closes the connection.
+func saying(answer string) proxyConn {
+	return func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, answer)
+		}
+	}
+}
+
 func TestHTTPProxy(t *testing.T) {
 	var req *http.Request
 	p := &dial.HTTPProxy{
@@ -97,10 +107,7 @@ func TestHTTPProxyRefuses(t *testing.T) {
 		"interim for ever":      {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &dial.HTTPProxy{Addr: "proxy.example:8080", Dialer: proxyConn(func(conn net.Conn) {
-				_, _ = io.WriteString(conn, c.answer)
-				conn.Close()
-			})}
+			p := &dial.HTTPProxy{Addr: "proxy.example:8080", Dialer: saying(c.answer)}
 			conn, err := p.DialContext(t.Context(), "tcp", "im.example:5222")
 			require.Nil(t, conn)
 			require.Less(t, len(err.Error()), 500)
@@ -194,10 +201,7 @@ func FuzzHTTPProxy(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\n\r\n")
 	f.Add("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 x\r\nProxy-Authenticate: Basic\r\n\r\n")
 	f.Fuzz(func(t *testing.T, answer string) {
-		p := &dial.HTTPProxy{Addr: "proxy.example:8080", Dialer: proxyConn(func(conn net.Conn) {
-			_, _ = io.WriteString(conn, answer)
-			conn.Close()
-		})}
+		p := &dial.HTTPProxy{Addr: "proxy.example:8080", Dialer: saying(answer)}
 		conn, err := p.DialContext(t.Context(), "tcp", "im.example:5222")
 		require.NotEqual(t, conn == nil, err == nil)
 		if conn != nil {

@@ -34,7 +34,8 @@ const (
 // A redirect is a way for a server, and for who speaks in its place, to have the
 // client connect to any host and port. So there is a limit to their number, who
 // sends one has to have shown a certificate first, and none leads into a private
-// network unless the server itself was in one.
+// network unless the server itself was in one. That holds for the addresses of
+// names too, but not for names that a proxy looks up.
 type Redirects struct {
 	// Max is how many redirects are followed one after the other. Zero means
 	// three, and no more than five are followed. With a negative number none is.

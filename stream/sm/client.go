@@ -12,6 +12,9 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
+// errReplaced: another connection takes the place.
+var errReplaced = errors.New("sm: the session is resumed on another connection")
+
 // errTaken: the session was resumed by somebody else meanwhile.
 var errTaken = errors.New("sm: the session was resumed on another connection")
 
@@ -114,8 +117,9 @@ type Left struct {
 
 // TakeLeft returns what sessions that are over have left without an
 // acknowledgement, oldest first, and forgets it. The newest are kept for this, up to
-// twice Policy.QueueBytes. XEP-0198 §4 would have a client
-// send it again, with the time at which it was sent first, or tell the user.
+// twice Policy.QueueBytes. XEP-0198 §4 would have a client send it again, with the
+// time at which it was sent first, or tell the user. What a session leaves is there
+// when a new one is established in its place, and when [Link.Done] is closed.
 func (c *Client) TakeLeft() []Left {
 	c.mu.Lock()
 	left := c.left
@@ -151,6 +155,7 @@ func (c *Client) gone(l *Link, cause error) {
 	left := l.settle(fmt.Errorf("%w: %w", ErrNotResumed, cause))
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer close(l.over)
 	c.left = append(c.left, left...)
 	// Nobody may ever ask for them, so what is kept is bounded.
 	size := 0
@@ -166,6 +171,7 @@ func (c *Client) gone(l *Link, cause error) {
 type clientTurn struct {
 	link   *Link  // to be resumed, or to be enabled
 	turn   uint64 // see Link.turn
+	h      uint32 // what was handled, as the server was told
 	asked  bool   // <enable/> rode in the binding
 	failed bool   // the server wants no stream management
 	done   bool   // resumed or enabled inline
@@ -187,8 +193,7 @@ func (c *Client) turn(n *stream.Negotiation) *clientTurn {
 func (c *Client) Feature() stream.Feature {
 	return stream.Feature{
 		Name:     nameFeature,
-		Needs:    stream.Authenticated,
-		Forbids:  stream.Bound,
+		Needs:    stream.Authenticated, // and not bound; but what rides in the binding is with it
 		Initiate: c.initiate,
 		Inline: []stream.Inline{
 			{In: stream.InAuthentication, Space: NS, Request: c.requestResume, Result: c.resultResume},
@@ -201,7 +206,7 @@ func (c *Client) Feature() stream.Feature {
 // initiate resumes a session in a round trip of its own, if there is one.
 func (c *Client) initiate(ctx context.Context, n *stream.Negotiation, _ *stream.Element) (stream.Outcome, error) {
 	t := c.turn(n)
-	request, ok := c.beginResume(n, t)
+	request, ok := c.beginResume(ctx, n, t)
 	if !ok {
 		return stream.Outcome{}, stream.ErrSkip
 	}
@@ -217,24 +222,30 @@ func (c *Client) initiate(ctx context.Context, n *stream.Negotiation, _ *stream.
 }
 
 // beginResume returns the request that resumes the last session.
-func (c *Client) beginResume(n *stream.Negotiation, t *clientTurn) (resume, bool) {
+func (c *Client) beginResume(ctx context.Context, n *stream.Negotiation, t *clientTurn) (resume, bool) {
 	l := c.Link()
-	if l == nil {
+	if l == nil || n.State().Has(stream.Bound) || l.Addr().Bare() != n.Identity().Bare() {
 		return resume{}, false
 	}
 	turn, ok := l.begin()
-	if !ok || l.Addr().Bare() != n.Identity().Bare() {
+	if !ok {
 		return resume{}, false
 	}
-	t.link, t.turn = l, turn
+	if old, _ := l.Session(); old != nil {
+		old.Abort(errReplaced) // it may be closing still
+	}
+	if !l.still(ctx) {
+		return resume{}, false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, h := l.takenLocked()
+	t.link, t.turn, t.h = l, turn, h
 	return resume{previd: l.id, h: h}, true
 }
 
 func (c *Client) requestResume(n *stream.Negotiation, _ *stream.Element, w *stream.Writer) error {
-	if request, ok := c.beginResume(n, c.turn(n)); ok {
+	if request, ok := c.beginResume(context.Background(), n, c.turn(n)); ok {
 		request.append(w)
 	}
 	return nil
@@ -284,8 +295,9 @@ func (c *Client) answered(n *stream.Negotiation, t *clientTurn, answer *stream.E
 		t.link = nil
 		got, err := parseFailed(answer)
 		if err == nil && got.h != nil {
-			// XEP-0198 §5: what the server got before it gave the session up.
-			err = l.acknowledge(*got.h)
+			// XEP-0198 §5: what the server got before it gave the session up. If that
+			// cannot be, it is not known what it got; the session is over anyway.
+			_ = l.acknowledge(*got.h)
 		}
 		l.GiveUp(&FailedError{Condition: got.condition, Text: got.text})
 		return stream.Outcome{}, streamError(err)
@@ -322,8 +334,7 @@ func (c *Client) resultEnable(n *stream.Negotiation, answer *stream.Element) (st
 func (c *Client) enable() enable {
 	e := enable{resume: !c.opts.NoResume}
 	if c.opts.Max > 0 {
-		secs := uint32(min(c.opts.Max/time.Second, 1<<31))
-		e.max = &secs
+		e.max = inSeconds(c.opts.Max)
 	}
 	return e
 }
@@ -355,23 +366,29 @@ func (c *Client) established(n *stream.Negotiation, s *stream.Session) {
 	switch {
 	case t.done && l.Suspended():
 		l.mu.Lock()
-		received, handled := l.takenLocked()
+		received, _ := l.takenLocked()
 		l.mu.Unlock()
-		s.SkipReceived(received - handled)
+		s.SkipReceived(received - t.h)
+		s.PromptEvery(l.promptEvery())
 		if err = l.attach(s, t.turn); err != nil {
 			s.Abort(err)
 			return
 		}
 	case t.done:
+		c.replace(l)
 		l.settleOn(s, n.Identity(), true)
+		s.PromptEvery(l.promptEvery())
 		err = s.Manage(l, nil)
 	case !c.offered(n) || t.failed || t.asked:
+		c.replace(nil)
 		return
 	default:
 		// XEP-0198 §3, without waiting for the answer: what is sent meanwhile is
 		// counted.
 		l = newLink(c, c.opts.Policy)
+		c.replace(l)
 		l.settleOn(s, n.Identity(), false)
+		s.PromptEvery(l.promptEvery())
 		err = s.Manage(l, c.enable())
 	}
 	if err != nil {
@@ -381,6 +398,14 @@ func (c *Client) established(n *stream.Negotiation, s *stream.Session) {
 	c.mu.Lock()
 	c.link = l
 	c.mu.Unlock()
+}
+
+// replace gives up the last link, which a new session makes useless: what it has
+// left is to be had before that session is.
+func (c *Client) replace(l *Link) {
+	if old := c.Link(); old != nil && old != l && old.Suspended() {
+		old.GiveUp(ErrNotResumed)
+	}
 }
 
 // offered reports whether the server offered stream management.

@@ -11,26 +11,39 @@ import (
 // methods are called with a lock of the session held.
 
 // Keep implements [stream.Ledger].
-func (l *Link) Keep(xml []byte, r *stream.Receipt, reader bool) error {
+func (l *Link) Keep(xml []byte, k stream.Kept) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.state == finished { // given up: the session goes on without
+		if k.Receipt != nil {
+			k.Receipt.Release()
+		}
+		l.out.pass()
+		return nil
+	}
 	bound := l.policy.QueueBytes
-	if reader {
+	if k.Reader {
 		bound *= readerShare
 	}
-	if err := l.pushLocked(xml, r, bound); err != nil {
+	if err := l.pushLocked(xml, k, bound); err != nil {
 		return err
 	}
 	l.news++
-	if r != nil {
+	if k.Receipt != nil {
 		l.ask = true
 	}
 	return nil
 }
 
 // pushLocked keeps a stanza, if there is room for it in bound bytes.
-func (l *Link) pushLocked(xml []byte, r *stream.Receipt, bound int) error {
+func (l *Link) pushLocked(xml []byte, k stream.Kept, bound int) error {
+	if l.repeatedLocked(k.Cause) {
+		return stream.ErrRepeated
+	}
 	if !l.dense && l.out.len() > 0 && l.out.size()+entryCost*l.out.len()+len(xml)+entryCost > bound {
+		if l.policy.Bound != DropResumption && l.news > 0 {
+			l.ask = true // whatever Policy.Every says: nothing else makes room
+		}
 		switch l.policy.Bound {
 		case Wait:
 			return errWait
@@ -40,13 +53,15 @@ func (l *Link) pushLocked(xml []byte, r *stream.Receipt, bound int) error {
 		l.denseLocked()
 	}
 	if l.dense {
-		if r != nil {
-			r.Release()
+		if k.Receipt != nil {
+			k.Receipt.Release()
 		}
 		l.out.pass()
 		return nil
 	}
-	l.out.push(xml, r, time.Now().UnixMilli())
+	at := time.Now().UnixMilli()
+	l.out.push(xml, k.Receipt, at)
+	l.recordSent(xml, at, k.Cause)
 	return nil
 }
 
@@ -65,27 +80,71 @@ func (l *Link) denseLocked() {
 func (l *Link) Nonzas(dst []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state != attached {
+	if l.state == suspended {
 		return dst
 	}
-	if l.answer {
+	if l.answer || l.owesLocked() {
 		dst = l.answerLocked(dst)
 	}
-	if l.out.len() > 0 && !l.asked && l.news >= l.policy.Every {
-		l.ask = true
-	}
-	if l.ask && !l.asked {
+	// While one is not answered there is no other, and the wish for it waits.
+	if l.state == attached && l.wantsLocked() && !l.asked {
 		dst = appendRequest(dst)
-		l.asked, l.news = true, 0
+		l.asked, l.ask, l.news = true, false, 0
 	}
-	l.ask = false
 	return dst
+}
+
+// owesLocked reports whether an unrequested acknowledgement is due.
+func (l *Link) owesLocked() bool {
+	if l.policy.AckEvery <= 0 || !l.counting {
+		return false
+	}
+	_, h := l.takenLocked()
+	return distance(l.told, h) >= uint32(l.policy.AckEvery)
+}
+
+// wantsLocked reports whether a request is due.
+func (l *Link) wantsLocked() bool {
+	return l.ask || l.out.len() > 0 && l.news >= l.policy.Every
 }
 
 func (l *Link) answerLocked(dst []byte) []byte {
 	l.answer = false
 	_, l.told = l.takenLocked()
+	l.recordHandled(l.told)
 	return appendAnswer(dst, l.told)
+}
+
+// How long a peer that has acknowledged less than it was asked about is left in
+// peace. It has got the rest, and will not say by itself when that is handled.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 30 * time.Second
+)
+
+// againLocked asks again later.
+func (l *Link) againLocked(progress bool) {
+	if l.pause = min(2*l.pause, lastPause); progress || l.pause == 0 {
+		l.pause = firstPause
+	}
+	if l.again == nil {
+		// Owner: the link. Stopped when nothing is left to ask, when the session is
+		// lost, and when the link is over.
+		l.again = time.AfterFunc(l.pause, l.askAgain)
+		return
+	}
+	l.again.Reset(l.pause)
+}
+
+func (l *Link) askAgain() {
+	l.mu.Lock()
+	s := l.session
+	due := l.state == attached && l.out.len() > 0 && !l.asked
+	l.ask = l.ask || due
+	l.mu.Unlock()
+	if due {
+		s.Prompt()
+	}
 }
 
 // Ask implements [stream.Ledger]: a request that has got no answer does not keep
@@ -100,7 +159,7 @@ func (l *Link) Ask() {
 func (l *Link) Last(dst []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state != attached || !l.counting {
+	if l.state == suspended || !l.counting {
 		return dst
 	}
 	return l.answerLocked(dst)
@@ -112,12 +171,6 @@ func (l *Link) Handles(c stream.Counter) {
 	defer l.mu.Unlock()
 	if !l.counting || c == l.counter {
 		return
-	}
-	if _, raw := c.(*stream.Session); raw && l.counter != nil {
-		if _, was := l.counter.(*stream.Session); !was {
-			// The session of somebody who counts for himself: he will say so.
-			return
-		}
 	}
 	// Whatever the other one has received is as good as handled: it has it.
 	l.carry, _ = l.takenLocked()
@@ -131,6 +184,7 @@ func (l *Link) Ended(s *stream.Session, over bool, cause error) {
 	if l.session != s || l.state != attached {
 		return
 	}
+	l.stopLocked()
 	l.asked, l.ask, l.answer, l.news = false, false, false, 0
 	if !over && l.can {
 		l.state, l.reason = suspended, cause
@@ -173,6 +227,10 @@ func (l *Link) acknowledge(h uint32) error {
 }
 
 func (l *Link) acknowledgeLocked(h uint32) error {
+	if l.held > 0 && distance(l.out.acked(), h) > uint32(l.out.len()-l.held) {
+		// What is held for the next session was not sent to anybody.
+		return &HandledCountError{H: h, Sent: l.out.sent() - uint32(l.held)}
+	}
 	before := l.out.len()
 	for e, err := range l.out.ack(h) {
 		if err != nil {
@@ -184,6 +242,10 @@ func (l *Link) acknowledgeLocked(h uint32) error {
 	}
 	if l.out.len() < before {
 		l.wakeLocked()
+		l.recordAcked(h)
+	}
+	if l.out.len() == 0 && l.again != nil {
+		l.again.Stop()
 	}
 	return nil
 }
@@ -209,13 +271,20 @@ func (l *Link) received(s *stream.Session, el *stream.Element) (bool, error) {
 			return true, nil
 		}
 		l.asked = false
+		before := l.out.acked()
 		err = l.acknowledgeLocked(h)
-		more := l.out.len() > 0 && l.news > 0
+		progress := before != l.out.acked()
+		more := l.wantsLocked()
+		if err == nil && !more && l.state == attached && l.out.len() > l.news {
+			l.againLocked(progress)
+		}
 		l.mu.Unlock()
 		if err != nil {
 			return true, streamError(err)
 		}
-		s.MakeRoom()
+		if progress {
+			s.MakeRoom()
+		}
 		if more {
 			s.Prompt()
 		}
@@ -237,15 +306,18 @@ func (l *Link) attach(s *stream.Session, turn uint64) error {
 		l.stopLocked()
 		l.state, l.session, l.resumed, l.reason = attached, s, true, nil
 		l.asked, l.answer, l.news, l.held = false, false, l.out.len(), 0
+		l.ask = l.out.len() > 0 // there may be receipts among them
 		l.wakeLocked()
 		return l.backlog(), nil
 	})
 }
 
-// backlog iterates over what was not acknowledged. Nothing is while the lock of
-// the session is held that the link was just attached to.
+// backlog iterates over what was not acknowledged.
 func (l *Link) backlog() iter.Seq2[[]byte, *stream.Receipt] {
 	return func(yield func([]byte, *stream.Receipt) bool) {
+		// Others may acknowledge, or give up, at any time.
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		for e := range l.out.all() {
 			if !yield(e.xml, e.receipt) {
 				return

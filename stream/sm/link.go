@@ -43,6 +43,8 @@ type Link struct {
 	held   int           // stanzas kept while it was suspended
 	room   chan struct{} // closed when there may be room; nil when nobody waits
 	timer  *time.Timer   // ends the suspension
+	again  *time.Timer   // asks again; nil before that was necessary
+	pause  time.Duration // before it does
 	since  time.Time     // when that began
 	reason error         // why it is suspended or over
 
@@ -52,7 +54,9 @@ type Link struct {
 	carry    uint32         // received before that
 	answer   bool           // <a/> is due
 	told     uint32         // the last h that was sent
-	over     chan struct{}  // closed when the link is over
+	over     chan struct{}  // closed when the link is over and settled
+
+	saved savedLink // what a store has of it
 }
 
 // linkState is where a link is in its life.
@@ -69,7 +73,8 @@ const (
 type keeper interface {
 	// lost is told that the link was suspended.
 	lost(l *Link, cause error)
-	// gone is told that the link is over.
+	// gone is told that the link is over. It takes what is left in the queue and
+	// closes Link.over.
 	gone(l *Link, cause error)
 }
 
@@ -136,7 +141,7 @@ func (l *Link) Suspended() bool {
 }
 
 // Done is closed when the link is over: the stream was closed, or the link was
-// not resumed in time, or was given up.
+// not resumed in time, or was given up. By then all receipts are settled.
 func (l *Link) Done() <-chan struct{} { return l.over }
 
 // Err returns nil while the link lives, and then why it is over.
@@ -210,13 +215,16 @@ func (l *Link) finishLocked(cause error) {
 	l.state, l.reason = finished, cause
 	l.stopLocked()
 	l.wakeLocked()
-	close(l.over)
 }
 
+// stopLocked stops both timers.
 func (l *Link) stopLocked() {
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil
+	}
+	if l.again != nil {
+		l.again.Stop()
 	}
 }
 
@@ -255,10 +263,44 @@ func (l *Link) takenLocked() (received, handled uint32) {
 	}
 	r, h := l.counter.Taken()
 	received = l.carry + (r - l.start)
-	if int32(h-l.start) < 0 { // what came before is not finished yet
+	done := h - l.start
+	if int32(done) < 0 { // what came before is not finished yet
 		return received, l.carry
 	}
-	return received, l.carry + (h - l.start)
+	if done >= 1<<30 { // so that int32 never tells a lot from less than nothing
+		l.carry, l.start = l.carry+done, h
+		return received, l.carry
+	}
+	return received, l.carry + done
+}
+
+// stillTime is how long a new session waits for a handler of the lost one.
+const stillTime = 2 * time.Second
+
+// still has the reader of the lost session hand out nothing more, so that the
+// numbers stay as they are, and waits for what it is handing out just now. It
+// reports false if they may change all the same.
+func (l *Link) still(ctx context.Context) bool {
+	l.mu.Lock()
+	s, counter := l.session, l.counter
+	l.mu.Unlock()
+	if s == nil { // of another process
+		return true
+	}
+	quiet := s.Freeze()
+	timer := time.NewTimer(stillTime)
+	defer timer.Stop()
+	select {
+	case <-quiet:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	}
+	// A handler that takes longer has the stanza, so that is received. Whether
+	// somebody else who counts has it is not known.
+	_, raw := counter.(*stream.Session)
+	return raw
 }
 
 // countFrom begins to count what is received, with the next stanza of the
@@ -318,6 +360,7 @@ func (l *Link) release() {
 	l.out.drop()
 	if l.state != finished {
 		l.finishLocked(ErrNotResumed)
+		close(l.over)
 	}
 }
 
@@ -334,7 +377,7 @@ func (l *Link) settle(reason error) []unackedStanza {
 }
 
 // Hold implements [stream.Ledger].
-func (l *Link) Hold(ctx context.Context, xml []byte, r *stream.Receipt, wait bool) (*stream.Session, error) {
+func (l *Link) Hold(ctx context.Context, xml []byte, k stream.Kept, wait bool) (*stream.Session, error) {
 	for {
 		l.mu.Lock()
 		switch l.state {
@@ -347,7 +390,7 @@ func (l *Link) Hold(ctx context.Context, xml []byte, r *stream.Receipt, wait boo
 			l.mu.Unlock()
 			return nil, &stream.ClosedError{Cause: err}
 		}
-		err := l.pushLocked(xml, r, l.policy.QueueBytes)
+		err := l.pushLocked(xml, k, l.policy.QueueBytes)
 		if err == nil {
 			l.held++
 		}

@@ -1,6 +1,7 @@
 package sm
 
 import (
+	"context"
 	"time"
 
 	"stanzakit.dev/xmpp/stream"
@@ -34,20 +35,23 @@ func restore(owner keeper, policy Policy, st *State) (*Link, error) {
 // snapshot returns what restore needs. The link is suspended, or the error says
 // that it cannot be resumed.
 func (l *Link) snapshot() (*State, error) {
+	if l.Suspended() && !l.still(context.Background()) {
+		return nil, ErrNotResumed
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.state != suspended {
 		return nil, ErrNotResumed
 	}
-	st := l.stateLocked()
-	st.Since = l.since
-	st.Until = l.since.Add(l.max)
-	return st, nil
+	return l.stateLocked(), nil
 }
 
 // stateLocked returns what is known of the link now.
 func (l *Link) stateLocked() *State {
-	st := &State{ID: l.id, Owner: l.who, Acked: l.out.acked()}
+	st := &State{ID: l.id, Owner: l.who, Acked: l.out.acked(), Extra: l.saved.extraOf()}
+	if l.state == suspended {
+		st.Since, st.Until = l.since, l.since.Add(l.max)
+	}
 	_, st.In = l.takenLocked()
 	for e := range l.out.all() {
 		st.Queue = append(st.Queue, Unacked{XML: append([]byte(nil), e.xml...), At: time.UnixMilli(e.at).UTC()})

@@ -31,7 +31,8 @@ type Policy struct {
 	Every int
 
 	// AckEvery is after how many stanzas this side acknowledges them without
-	// being asked. Zero means only when asked.
+	// being asked, or a few more if they are handled late. Zero means only when
+	// asked.
 	AckEvery int
 
 	// QueueBytes bounds the stanzas that are kept, with 64 bytes for each. Zero
@@ -60,3 +61,6 @@ func (p Policy) withDefaults() Policy {
 	}
 	return p
 }
+
+// promptEvery is what [stream.Session.PromptEvery] is told.
+func (l *Link) promptEvery() uint32 { return uint32(min(max(l.policy.AckEvery, 0), 1<<30)) }

@@ -25,15 +25,27 @@ type ServerOptions struct {
 	// each session.
 	Policy Policy
 
+	// Store keeps the sessions that can be resumed, so that they can be when the
+	// process has ended and another one calls [Server.Load]. Nil keeps them as
+	// long as the process. Report is told when the store fails; the session goes
+	// on, and will not be found by the next process.
+	Store  Store
+	Report func(error)
+
 	// Location returns where the client of a session should reconnect to, as
 	// "host" or "host:port" (XEP-0198 §3); an empty string leaves that to the
 	// client. Nil means that.
 	Location func(client jid.JID) string
 
+	// Enabled is told of a link that a client has just got, before anything is
+	// sent over it. It must not wait. Nil does nothing.
+	Enabled func(l *Link)
+
 	// Takeover is called before a session is resumed, with the one that is to be
-	// replaced, which has ended. The host returns when nothing that the old
-	// session has received will be handed out any more, or an error, which makes
-	// the resumption fail. ctx is that of the negotiation. Nil does nothing.
+	// replaced, which was lost and hands out nothing any more. Whatever the host
+	// has received of it counts as handled, as far as the client is concerned. An
+	// error makes the resumption fail. ctx is that of the negotiation. Nil does
+	// nothing.
 	Takeover func(ctx context.Context, l *Link) error
 
 	// Suspended is told that a session was lost and can be resumed.
@@ -52,6 +64,7 @@ type Server struct {
 	opts ServerOptions
 
 	running sync.WaitGroup // calls of Over
+	saver   *saver         // nil without a store
 
 	mu    sync.Mutex
 	links map[string]*Link      // those that can be resumed, by SM-ID
@@ -79,6 +92,12 @@ func NewServer(opts *ServerOptions) *Server {
 		s.opts.Max = defaultMax
 	}
 	s.opts.Policy = s.opts.Policy.withDefaults()
+	if s.opts.Store != nil {
+		s.saver = &saver{store: s.opts.Store, report: s.opts.Report}
+		if s.opts.Report == nil {
+			s.saver.report = func(error) {}
+		}
+	}
 	return s
 }
 
@@ -87,6 +106,12 @@ func newID() string {
 	var b [24]byte
 	rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// inSeconds returns a time as the protocol has it: whole seconds, one at least.
+func inSeconds(d time.Duration) *uint32 {
+	secs := uint32(min(max(d/time.Second, 1), 1<<31))
+	return &secs
 }
 
 // grant makes the link that a client has asked for, and the answer.
@@ -98,8 +123,7 @@ func (s *Server) grant(e enable, who jid.JID) (*Link, enabled) {
 		if e.max != nil {
 			l.max = min(l.max, time.Duration(*e.max)*time.Second)
 		}
-		secs := uint32(min(l.max/time.Second, 1<<31))
-		answer = enabled{id: l.id, resume: true, max: &secs}
+		answer = enabled{id: l.id, resume: true, max: inSeconds(l.max)}
 		if s.opts.Location != nil {
 			answer.location = s.opts.Location(who)
 		}
@@ -109,10 +133,24 @@ func (s *Server) grant(e enable, who jid.JID) (*Link, enabled) {
 
 // keep makes a link findable by its SM-ID.
 func (s *Server) keep(l *Link) {
-	if l.id != "" {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.links[l.id] = l
+	if l.id == "" {
+		return
+	}
+	s.mu.Lock()
+	s.links[l.id] = l
+	s.mu.Unlock()
+	if s.saver != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.saved.by = s.saver
+		l.touchLocked()
+	}
+}
+
+// enabled tells the host of a new link.
+func (s *Server) enabled(l *Link) {
+	if s.opts.Enabled != nil {
+		s.opts.Enabled(l)
 	}
 }
 
@@ -144,6 +182,13 @@ func (s *Server) late(id string, who jid.JID) *uint32 {
 
 // lost implements keeper.
 func (s *Server) lost(l *Link, cause error) {
+	if s.saver != nil {
+		l.mu.Lock()
+		l.saved.whole = false // with the time that it has left
+		l.touchLocked()
+		l.mu.Unlock()
+		s.saver.commit()
+	}
 	if s.opts.Suspended != nil {
 		s.opts.Suspended(l, cause)
 	}
@@ -163,9 +208,22 @@ func (s *Server) gone(l *Link, cause error) {
 		s.next = (s.next + 1) % oldSessions
 		s.mu.Unlock()
 	}
+	close(l.over)
 	if s.opts.Over != nil {
 		// Owner: the server. Ends with the call. Joined through Wait.
-		s.running.Go(func() { s.opts.Over(l, leftOf(left), cause) })
+		s.running.Go(func() {
+			s.opts.Over(l, leftOf(left), cause)
+			s.forget(l, id) // not before: what was left is somewhere else now
+		})
+		return
+	}
+	s.forget(l, id)
+}
+
+// forget removes a link that is over from the store.
+func (s *Server) forget(l *Link, id string) {
+	if s.saver != nil && id != "" {
+		s.saver.forget(l)
 	}
 }
 

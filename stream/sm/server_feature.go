@@ -22,8 +22,7 @@ type serverKey struct{}
 func (s *Server) Feature() stream.Feature {
 	return stream.Feature{
 		Name:      nameFeature,
-		Needs:     stream.Authenticated,
-		Forbids:   stream.Bound,
+		Needs:     stream.Authenticated, // and not bound; but what rides in the binding is with it
 		Advertise: s.advertise,
 		Claims:    func(el *stream.Element) bool { return el.Name() == nameResume || el.Name() == nameEnable },
 		Accept:    s.accept,
@@ -43,8 +42,8 @@ func (s *Server) advertise(_ *stream.Negotiation, w *stream.Writer) error {
 
 // accept answers what comes before a resource is bound.
 func (s *Server) accept(ctx context.Context, n *stream.Negotiation, el *stream.Element) (stream.Outcome, error) {
-	if el.Name() == nameEnable {
-		// XEP-0198 §3: not before resource binding.
+	if el.Name() == nameEnable || n.State().Has(stream.Bound) {
+		// XEP-0198 §3: the one not before resource binding, the other before it.
 		return stream.Outcome{}, n.Write(func(w *stream.Writer) { failed{condition: "unexpected-request"}.append(w) })
 	}
 	var out stream.Outcome
@@ -57,7 +56,7 @@ func (s *Server) accept(ctx context.Context, n *stream.Negotiation, el *stream.E
 }
 
 func (s *Server) acceptResume(ctx context.Context, n *stream.Negotiation, el *stream.Element, w *stream.Writer) (stream.Outcome, error) {
-	if el.Name() != nameResume {
+	if el.Name() != nameResume || n.State().Has(stream.Bound) {
 		failed{condition: "unexpected-request"}.append(w)
 		return stream.Outcome{}, nil
 	}
@@ -92,6 +91,7 @@ func (s *Server) resume(ctx context.Context, n *stream.Negotiation, el *stream.E
 		l.GiveUp(err)
 		return stream.Outcome{}, streamError(err)
 	}
+	l.promise(h)
 	*s.turn(n) = serverTurn{link: l, turn: turn, resumed: true}
 	n.SetIdentity(l.Addr())
 	resumed{previd: request.previd, h: h}.append(w)
@@ -101,13 +101,17 @@ func (s *Server) resume(ctx context.Context, n *stream.Negotiation, el *stream.E
 // takeOver ends the session that l is attached to, if there still is one, and
 // returns how many stanzas came in over it.
 func (s *Server) takeOver(ctx context.Context, l *Link) (turn uint64, h uint32, err error) {
-	if old, on := l.Session(); on {
+	old, on := l.Session()
+	if on {
 		// XEP-0198 §5: the connection that the client has lost is not worth
 		// waiting for.
 		old.Supersede(&stream.Error{Condition: stream.Conflict, Text: "resumed on another connection"})
 	}
 	turn, ok := l.begin()
 	if !ok {
+		return 0, 0, ErrNotResumed
+	}
+	if !l.still(ctx) {
 		return 0, 0, ErrNotResumed
 	}
 	if s.opts.Takeover != nil {
@@ -155,13 +159,18 @@ func (s *Server) established(n *stream.Negotiation, session *stream.Session) {
 	switch l := t.link; {
 	case l == nil:
 	case t.resumed:
+		session.PromptEvery(l.promptEvery())
 		if err := l.attach(session, t.turn); err != nil {
 			session.Abort(err)
 		}
 	default:
 		l.settleOn(session, n.Identity(), true)
 		s.keep(l)
-		session.Manage(l, nil) // it has just begun, so there is no error
+		s.enabled(l)
+		session.PromptEvery(l.promptEvery())
+		if err := session.Manage(l, nil); err != nil {
+			l.GiveUp(err) // another feature has ended it
+		}
 	}
 }
 
@@ -196,6 +205,8 @@ func (s *Server) enable(session *stream.Session, el *stream.Element) error {
 	l.settleOn(session, session.RemoteAddr(), false)
 	l.countFrom(session)
 	s.keep(l)
+	s.enabled(l)
+	session.PromptEvery(l.promptEvery())
 	if err := session.Manage(l, answer); err != nil {
 		l.GiveUp(err)
 		if errors.Is(err, stream.ErrClosed) {

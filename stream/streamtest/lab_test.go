@@ -3,6 +3,7 @@ package streamtest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -31,6 +32,24 @@ func TestRun(t *testing.T) {
 	})
 	require.Equal(t, []uint64{0, 1, 2, 3, 4}, seeds)
 	require.Len(t, drawn, 5)
+}
+
+// An experiment may plan by its seed.
+func TestSetPlan(t *testing.T) {
+	cuts := map[int64]bool{}
+	streamtest.Run(t, 20, &wan, func(t *testing.T, lab *streamtest.Lab) {
+		after := int64(lab.IntN(500))
+		lab.SetPlan(streamtest.OnConn(1, streamtest.Up, streamtest.Fault{Kind: streamtest.End, After: after}))
+		client, server := pair(t, lab.Network)
+		write(t, client, string(make([]byte, 500)))
+		got, err := io.ReadAll(server)
+		require.NoError(t, err)
+		require.Len(t, got, int(after))
+		client.Close()
+		server.Close()
+		cuts[after] = true
+	})
+	require.Greater(t, len(cuts), 10)
 }
 
 // subjects are experiments that must fail, and why.

@@ -228,8 +228,11 @@ func (n *Network) dial(ctx context.Context, from *Host, address string) (net.Con
 
 // script returns what happens to a connection.
 func (n *Network) script(id ConnID) *Script {
-	if n.opts.Plan != nil {
-		if s := n.opts.Plan(id); s != nil {
+	n.mu.Lock()
+	plan := n.opts.Plan
+	n.mu.Unlock()
+	if plan != nil {
+		if s := plan(id); s != nil {
 			return s
 		}
 	}
@@ -237,6 +240,14 @@ func (n *Network) script(id ConnID) *Script {
 		return n.opts.Chaos.script(derive(n.opts.Seed, "chaos", id))
 	}
 	return new(Script)
+}
+
+// SetPlan replaces [Options].Plan for connections that are made from now on: for
+// an experiment whose plan depends on its seed.
+func (n *Network) SetPlan(plan func(ConnID) *Script) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opts.Plan = plan
 }
 
 // pass waits for a time to pass.

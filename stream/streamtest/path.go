@@ -115,7 +115,7 @@ const (
 	// up.
 	Vanish
 	// Stall holds back what comes behind it for the time For; zero means for
-	// ever.
+	// ever. One of both directions ends a nanosecond later in Down.
 	Stall
 )
 

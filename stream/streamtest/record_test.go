@@ -288,6 +288,19 @@ func TestReplayMatches(t *testing.T) {
 		"<message id='m' xml:lang='en'><a xmlns='u' stamp='2000-01-01T00:00:00Z'/></message></stream:stream>", heard)
 }
 
+// A Replay that cannot be played closes the connection all the same.
+func TestReplayOptions(t *testing.T) {
+	for _, r := range []*streamtest.Replay{{Play: streamtest.Client}, {Transcript: flow(t)}} {
+		n := streamtest.NewNetwork(nil)
+		c, s := pair(t, n)
+		require.ErrorContains(t, r.Run(t.Context(), s), "a Replay needs")
+		_, err := c.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		require.NoError(t, c.Close())
+		require.Empty(t, n.Open())
+	}
+}
+
 // What is not the same is told, with its place.
 func TestReplayMismatch(t *testing.T) {
 	const want = `C: <message to='a@b' id='{id:1}'><body>hi</body><x xmlns='u' id='{id:1}'/></message>`
@@ -445,6 +458,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("C: <x:a xmlns:x='u' x:b='1' xml:lang='en'>t&#13;&#10;<x:c/>]]&gt;</x:a>\nS: </stream:stream>"))
 	f.Add([]byte("C: <stream:stream xmlns:stream='http://etherx.jabber.org/streams'>\nC: <a/><!---->"))
 	f.Add([]byte("C: <xml:a/>"))
+	f.Add([]byte("#  \n#\n#  x \n#"))
 	f.Add([]byte("# c\n#\nC: <stream:error/>"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		tr, err := streamtest.Parse(text)

@@ -49,6 +49,10 @@ type Replay struct {
 // error wraps context.DeadlineExceeded, or the cause of ctx, and says which item
 // was waited for.
 func (r *Replay) Run(ctx context.Context, conn net.Conn) error {
+	if r.Transcript == nil || r.Play != Client && r.Play != Server {
+		conn.Close()
+		return errors.New("streamtest: a Replay needs a Transcript, and a side to Play")
+	}
 	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = 30 * time.Second

@@ -96,7 +96,7 @@ func Parse(text []byte) (*Transcript, error) {
 		fail := func(err error) (*Transcript, error) { return nil, &SyntaxError{number, err} }
 		s := strings.TrimRight(string(line), "\r\n")
 		if rest, ok := strings.CutPrefix(s, "#"); ok && len(t.Items) == 0 {
-			comment = append(comment, strings.TrimPrefix(rest, " "))
+			comment = append(comment, strings.TrimRight(strings.TrimPrefix(rest, " "), " \t\r"))
 			continue
 		}
 		if strings.TrimSpace(s) == "" {
@@ -120,7 +120,7 @@ func Parse(text []byte) (*Transcript, error) {
 		}
 		t.Items = append(t.Items, item)
 	}
-	t.Comment = strings.Join(comment, "\n")
+	t.Comment = strings.Trim(strings.Join(comment, "\n"), "\n")
 	return t, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
@@ -193,7 +194,7 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, accept string) (body []by
 		// RFC 6415 §2 would follow it anywhere. But it is this host that may speak
 		// for the domain.
 		next, err := u.Parse(resp.Header.Get("Location"))
-		if err != nil || next.Scheme != "https" || next.User != nil || next.Hostname() != u.Hostname() || next.Port() != "" && next.Port() != "443" {
+		if err != nil || next.Scheme != "https" || next.User != nil || !strings.EqualFold(next.Hostname(), u.Hostname()) || next.Port() != "" && next.Port() != "443" {
 			return nil, nil, fmt.Errorf("%w: a redirect to somewhere else", ErrDocument)
 		}
 		return nil, &url.URL{Scheme: "https", Host: f.host, Path: next.Path, RawPath: next.RawPath, RawQuery: next.RawQuery}, nil

@@ -126,6 +126,7 @@ func TestLookup(t *testing.T) {
 		"too deep":                           {xml: strings.Replace(example1, "<Link", strings.Repeat("<a>", 100)+"<Link", 1), err: hostmeta.ErrDocument, asked: []string{xmlURL, jsonURL}},
 		"a redirect on the same host":        {xml: ">/hm", want: example, asked: []string{xmlURL, "https://im.example/hm"}},
 		"the same, with port":                {xml: ">https://im.example:443/hm", want: example, asked: []string{xmlURL, "https://im.example/hm"}},
+		"the same, in capitals":              {xml: ">HTTPS://IM.Example/hm", want: example, asked: []string{xmlURL, "https://im.example/hm"}},
 		"too many redirects":                 {xml: ">" + xmlURL, json: "!500", err: hostmeta.ErrDocument, asked: []string{xmlURL, xmlURL, xmlURL, xmlURL, jsonURL}},
 		"JSON: links of another kind":        {json: `{"links":{}}`, err: hostmeta.ErrDocument, asked: []string{xmlURL, jsonURL}},
 		"JSON: no links":                     {json: `{}`, err: hostmeta.ErrNoEndpoint, asked: []string{xmlURL, jsonURL}},
