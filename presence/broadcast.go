@@ -100,6 +100,7 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	} else {
 		res.shown.Store(now)
 	}
+	res.keepShown()
 	list := r.rosterOf(ctx, a)
 	r.broadcast(t, a, res, l, list)
 	var contacts []jid.JID
@@ -204,6 +205,7 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	locked := a.lock()
 	defer locked.unlock()
 	was := res.shown.Swap(nil)
+	res.keepShown()
 	if !graceful {
 		res.settle(nil)
 	}
@@ -217,6 +219,7 @@ func (r *Router) disappear(ctx context.Context, res *Resource, l *letter) {
 	}
 	directed := res.directed
 	res.directed = nil
+	res.keepDirected()
 	out := &addressed{letter: *l}
 	var told []jid.JID
 	for out.to = range directed {

@@ -77,6 +77,9 @@ func (r *Resource) note(to jid.JID, typ string) bool {
 	switch _, known := r.directed[to]; {
 	case typ == string(stanza.UnavailablePresence):
 		delete(r.directed, to)
+		if known {
+			r.keepDirected()
+		}
 		return true
 	case known:
 		return true
@@ -89,6 +92,7 @@ func (r *Resource) note(to jid.JID, typ string) bool {
 		r.directed = make(map[jid.JID]struct{})
 	}
 	r.directed[to] = struct{}{}
+	r.keepDirected()
 	return true
 }
 

@@ -28,6 +28,9 @@ type Resource struct {
 	// negotiation, and again after the address was given up or the session has
 	// ended.
 	session atomic.Pointer[stream.Session]
+	// orphan is the link of a session that another process has had, until it is
+	// resumed here; nil most of the time.
+	orphan atomic.Pointer[sm.Link]
 	// deaf is set when the session takes nothing any more: it is over, or will be
 	// as soon as the client has closed its side. What the client says until then
 	// is heard.
@@ -47,7 +50,8 @@ type Resource struct {
 	between atomic.Pointer[interceptor]
 
 	mu     sync.Mutex
-	values map[any]any // of modules
+	values map[any]any       // of modules
+	kept   map[string][]byte // what is stored with the session; nil if nothing is
 
 	// directed are the addresses that were sent directed presence and have to
 	// be told when it does not hold any more (RFC 6121 §4.6.3). Guarded by
@@ -93,6 +97,9 @@ func (r *Resource) hold(st stream.Appender) (bool, error) {
 		if r.session.Load() != nil {
 			return false, nil
 		}
+		if l := r.orphan.Load(); l != nil {
+			return true, r.pass(l, st)
+		}
 		return true, errGone
 	}
 	e.mu.Lock()
@@ -130,11 +137,12 @@ func (r *Resource) settle(session *stream.Session) {
 	// In this order, so that the resource is connected all the time.
 	r.session.Store(session)
 	r.early.Store(nil)
+	r.orphan.Store(nil)
 }
 
 // connected reports whether stanzas can be sent to the resource.
 func (r *Resource) connected() bool {
-	return !r.deaf.Load() && (r.session.Load() != nil || r.early.Load() != nil)
+	return !r.deaf.Load() && (r.session.Load() != nil || r.early.Load() != nil || r.orphan.Load() != nil)
 }
 
 // available reports whether the resource is connected and has sent initial
@@ -210,6 +218,10 @@ func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
 	}
 	session := r.session.Load()
 	if session == nil {
+		if l := r.orphan.Load(); l != nil {
+			l.GiveUp(reason)
+			return nil
+		}
 		return errGone
 	}
 	err := session.CloseError(ctx, reason)
@@ -227,6 +239,9 @@ var errGone = fmt.Errorf("presence: nobody is connected there: %w (%w)", stanza.
 func (r *Resource) offer(t *stanza.Transit, st stream.Appender) error {
 	if f := r.between.Load(); f != nil {
 		return r.intercepted(*f, t, st)
+	}
+	if cause := causeOf(t); cause.ID != "" {
+		return r.write(caused{st, cause})
 	}
 	return r.write(st)
 }

@@ -21,7 +21,13 @@ func (r *Router) management() *sm.Server {
 	if r.Management != nil {
 		o = *r.Management
 	}
-	o.Takeover, o.Suspended, o.Over = r.takeover, nil, r.over
+	o.Takeover, o.Suspended, o.Over, o.Enabled = r.takeover, nil, r.over, nil
+	if o.Store != nil {
+		o.Enabled = r.enabled
+		if o.Report == nil {
+			o.Report = func(err error) { r.report("storing a session failed", err) }
+		}
+	}
 	return sm.NewServer(&o)
 }
 
@@ -128,8 +134,9 @@ func (r *Router) over(l *sm.Link, unacked []sm.Left, _ error) {
 }
 
 // Shutdown ends what outlives the streams: call it when all of them have been
-// ended. Sessions that could be resumed are given up, so that what their clients
-// have not acknowledged is stored, and those who knew that they were available are
+// ended. Sessions that could be resumed are handed to the Store of Management. If
+// there is none they are given up, so that what their clients have not
+// acknowledged is kept for later, and those who knew that they were available are
 // told. It waits for that until ctx ends, and returns its cause then.
 func (r *Router) Shutdown(ctx context.Context) error {
 	if err := r.Init(); err != nil {
@@ -138,7 +145,9 @@ func (r *Router) Shutdown(ctx context.Context) error {
 	if r.streams == nil {
 		return nil
 	}
-	r.Abandon(&stream.Error{Condition: stream.SystemShutdown})
+	if !r.streams.Save() {
+		r.Abandon(&stream.Error{Condition: stream.SystemShutdown})
+	}
 	done := make(chan struct{})
 	// Owner: the router. Ends when what it waits for has.
 	go func() {
@@ -154,10 +163,12 @@ func (r *Router) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Abandon gives up all sessions that could be resumed, as Shutdown does, and does
-// not wait.
+// Abandon is Shutdown without waiting.
 func (r *Router) Abandon(cause error) {
 	if r.Init() != nil || r.streams == nil {
+		return
+	}
+	if r.streams.Save() {
 		return
 	}
 	for _, l := range r.streams.Links() {

@@ -190,6 +190,7 @@ func (r *Router) rosterGet(ctx context.Context, s stanza.Sender, res *Resource, 
 	}
 	stanza.Clone(iq) // it is answered
 	res.interested.Store(true)
+	res.Keep(keptInterested, []byte{1})
 	for _, c := range changes {
 		res.offer(nil, &stanza.IQ{ID: stanza.NewID(), To: res.addr, Type: stanza.SetIQ, Payload: c.Push()})
 	}

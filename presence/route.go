@@ -23,6 +23,7 @@ type work struct {
 	set       [3]stream.AttrSet
 	to        []*Resource
 	delivered []stanza.Resource
+	cause     stream.Cause // the stanza itself, in a session that is stored
 }
 
 // clear forgets the stanza, for the next one.
@@ -94,6 +95,7 @@ func (r *Router) handle(ctx context.Context, res *Resource, el *stream.Element) 
 func (r *Router) decide(ctx context.Context, res *Resource, el *stream.Element) error {
 	t := &res.work.transit
 	*t = stanza.Transit{From: res.addr, Element: el, Sender: res}
+	res.work.cause = r.causeFor(res)
 	err := describe(t)
 	if err == nil {
 		err = r.forward(ctx, res, t)
@@ -125,6 +127,9 @@ func (r *Resource) reply(ctx context.Context, st stream.Appender) error {
 			return err
 		}
 		return r.offer(nil, st)
+	}
+	if r.work != nil && r.work.cause.ID != "" {
+		st = caused{st, r.work.cause}
 	}
 	return session.Send(ctx, st)
 }

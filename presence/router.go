@@ -122,6 +122,7 @@ type hooks struct {
 	after    []stanza.AfterRouter
 	sessions []stanza.SessionWatcher
 	resumers []stanza.SessionResumer
+	keepers  []stanza.ResourceRestorer
 	presence []stanza.PresenceWatcher
 	accounts []stanza.AccountWatcher
 }
@@ -180,6 +181,9 @@ func (r *Router) init() error {
 	if !r.NoManagement {
 		// In front of binding: a session that was resumed is bound already.
 		r.streams = r.management()
+		if err := r.streams.Load(context.Background(), r.adopt); err != nil {
+			return fmt.Errorf("reading stored sessions: %w", err)
+		}
 		r.features = append(r.features, r.streams.Feature())
 	}
 	r.features = append(r.features, bind.Server(&bind.ServerOptions{Bind: r.Bind, OfferSession: true}))
@@ -210,6 +214,7 @@ func (r *Router) attach(m stanza.Module) error {
 	add(&r.hooks.after, m)
 	add(&r.hooks.sessions, m)
 	add(&r.hooks.resumers, m)
+	add(&r.hooks.keepers, m)
 	add(&r.hooks.presence, m)
 	add(&r.hooks.accounts, m)
 	return nil

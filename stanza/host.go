@@ -157,6 +157,24 @@ type SessionResumer interface {
 	SessionResumed(ctx context.Context, r Resource)
 }
 
+// KeepingResource is a [Resource] whose session may be resumed when the program was
+// started anew. Modules find it by assertion.
+type KeepingResource interface {
+	Resource
+	// Keep stores something of a module's with the session; nil removes it. The
+	// name begins with that of the module. It costs nothing if sessions are not
+	// stored.
+	Keep(name string, value []byte)
+}
+
+// ResourceRestorer is a [Module] that keeps something with sessions.
+type ResourceRestorer interface {
+	// RestoreResource is called, before there are clients, for each resource of an
+	// earlier process whose session may be resumed. Kept returns what Keep has
+	// stored, or nil.
+	RestoreResource(r Resource, kept func(name string) []byte)
+}
+
 // PresenceWatcher is a [Module] that learns of the availability of resources.
 type PresenceWatcher interface {
 	// PresenceChanged is called after the resource has broadcast presence, with

@@ -108,9 +108,22 @@ func (m *Module) accept(_ context.Context, n *stream.Negotiation, request *strea
 	return stream.Outcome{}, nil
 }
 
+// keptName is what is stored with the session of a resource that gets copies.
+const keptName = "carbons"
+
+// RestoreResource implements [stanza.ResourceRestorer].
+func (m *Module) RestoreResource(r stanza.Resource, kept func(name string) []byte) {
+	if kept(keptName) != nil {
+		m.change(r, true)
+	}
+}
+
 // enable gives copies to r.
 func (m *Module) enable(r stanza.Resource) {
 	m.change(r, true)
+	if k, ok := r.(stanza.KeepingResource); ok {
+		k.Keep(keptName, []byte{1})
+	}
 	// Those are no resources any more of which nobody said that they are gone: of
 	// clients that had bound, and whose stream was never there. It can be r, too,
 	// if its end and this request met. The host is asked without the lock.
@@ -122,7 +135,12 @@ func (m *Module) enable(r stanza.Resource) {
 }
 
 // disable gives no more copies to r.
-func (m *Module) disable(r stanza.Resource) { m.change(r, false) }
+func (m *Module) disable(r stanza.Resource) {
+	m.change(r, false)
+	if k, ok := r.(stanza.KeepingResource); ok {
+		k.Keep(keptName, nil)
+	}
+}
 
 // change puts r on the list of its account, or takes it off.
 func (m *Module) change(r stanza.Resource, on bool) {
