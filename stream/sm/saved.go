@@ -34,6 +34,8 @@ type savedLink struct {
 	whole   bool   // a state was put; otherwise the journal means nothing yet
 	listed  bool   // the link is in saver.dirty
 	journal Journal
+	in      uint32 // how many stanzas of the peer are handled, says the store
+	promise uint32 // and what it has to say before the peer is told
 	extra   map[string][]byte
 	marks   map[string]mark // the last cause of each session
 	before  map[string]mark // those of another process, see repeatedLocked
@@ -128,10 +130,8 @@ func (l *Link) repeatedLocked(cause stream.Cause) bool {
 
 // recordHandled notes what the peer is about to be told.
 func (l *Link) recordHandled(h uint32) {
-	if l.saved.by != nil {
-		if l.saved.whole {
-			l.saved.journal.Handled(h)
-		}
+	if l.saved.by != nil && l.saved.promise != h {
+		l.saved.promise = h
 		l.touchLocked()
 	}
 }
@@ -210,10 +210,40 @@ func (v *saver) commit() {
 	v.dirty = nil
 	shut := v.shut
 	v.mu.Unlock()
+	if shut {
+		return
+	}
+	// What was handled is stored last, and what that means was settled first: all
+	// that was sent because of those stanzas is in the journals by now.
+	promises := make([]uint32, len(dirty))
+	for i, l := range dirty {
+		l.mu.Lock()
+		promises[i] = l.saved.promise
+		l.saved.listed = false // what comes now is for the next commit, or for this one
+		l.mu.Unlock()
+	}
 	for _, l := range dirty {
-		if !shut {
-			v.save(l)
-		}
+		v.save(l)
+	}
+	for i, l := range dirty {
+		v.keepPromise(l, promises[i])
+	}
+}
+
+// keepPromise stores how many stanzas of the peer are handled.
+func (v *saver) keepPromise(l *Link, h uint32) {
+	l.mu.Lock()
+	s := &l.saved
+	due := s.by != nil && s.in != h && l.state != finished
+	s.in = h
+	l.mu.Unlock()
+	if !due {
+		return
+	}
+	var j Journal
+	j.Handled(h)
+	if err := v.store.Append(context.Background(), l.id, j); err != nil {
+		v.drop(l, err)
 	}
 }
 
@@ -221,7 +251,6 @@ func (v *saver) commit() {
 func (v *saver) save(l *Link) {
 	l.mu.Lock()
 	s := &l.saved
-	s.listed = false
 	switch {
 	case s.by == nil || l.state == finished:
 		l.mu.Unlock()
@@ -236,6 +265,7 @@ func (v *saver) save(l *Link) {
 	s.journal = nil
 	if !s.whole {
 		st, s.whole = l.stateLocked(), true
+		st.In = s.in
 	}
 	l.mu.Unlock()
 
@@ -281,6 +311,7 @@ func (v *saver) forget(l *Link) {
 func (v *saver) close(links []*Link) {
 	for _, l := range links {
 		l.mu.Lock()
+		_, l.saved.promise = l.takenLocked()
 		l.saved.whole = false // with the time that it has left
 		l.touchLocked()
 		l.mu.Unlock()
@@ -347,7 +378,7 @@ func (s *Server) Load(ctx context.Context, adopt func(l *Link, extra map[string]
 			return err
 		}
 		l.mu.Lock()
-		l.saved.by, l.saved.whole = s.saver, true
+		l.saved.by, l.saved.whole, l.saved.in, l.saved.promise = s.saver, true, st.In, st.In
 		l.saved.restoreExtra(st.Extra)
 		extra := l.saved.extra
 		l.mu.Unlock()
