@@ -406,6 +406,14 @@ func (s *Server) ended(c *serverConn, err error) {
 // stream was closed in good order. It closes nc. Use it to take connections
 // from elsewhere than a listener. ctx is as in Serve, and bounds the negotiation.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	return s.ServeSecured(ctx, nc, nil)
+}
+
+// ServeSecured is ServeConn for a connection on which TLS comes before the stream
+// and has been taken care of, such as a WebSocket (RFC 7395 §3.9): sec describes
+// it, as in stream.AcceptOptions. Nil means that there is no TLS, and that
+// STARTTLS can be used as on any other connection.
+func (s *Server) ServeSecured(ctx context.Context, nc net.Conn, sec *stream.Security) error {
 	if err := s.init(); err != nil {
 		nc.Close()
 		return err
@@ -416,6 +424,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	defer s.leave(c)
+	c.sec = sec
 	return c.serve(ctx)
 }
 

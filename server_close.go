@@ -41,6 +41,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			for _, c := range open {
 				c.abort(context.Cause(ctx))
 			}
+			if s.init() == nil {
+				s.router.Abandon(context.Cause(ctx))
+			}
 			return context.Cause(ctx)
 		}
 	}

@@ -18,6 +18,7 @@ type serverConn struct {
 	raw       net.Conn
 	since     time.Time
 	directTLS bool                 // TLS comes before the stream
+	sec       *stream.Security     // of a TLS layer that was there before; see ServeSecured
 	parent    context.Context      // of Serve, which ends it; see Server.drop
 	refused   bool                 // turned away before anything was read; for whoever called serve
 	place     *presence.Connection // its place in the router
@@ -82,6 +83,7 @@ func (c *serverConn) negotiate() (*stream.Session, error) {
 	opts := &stream.AcceptOptions{
 		Domains:  s.Domains,
 		Features: s.features,
+		Security: c.sec,
 		Limits:   s.limits(),
 		Admit:    c.throttle(),
 		Timeout:  remaining(deadline),

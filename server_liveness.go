@@ -15,8 +15,12 @@ const (
 
 // watch returns how clients are watched.
 func (s *Server) watch() stream.Liveness {
-	l := s.Liveness
-	l.Soft, l.Hard = orDefaultTime(l.Soft, defaultSoft), orDefaultTime(l.Hard, defaultHard)
+	return watchful(s.Liveness, defaultSoft, defaultHard)
+}
+
+// watchful returns l with the given defaults, and a ping.
+func watchful(l stream.Liveness, soft, hard time.Duration) stream.Liveness {
+	l.Soft, l.Hard = orDefaultTime(l.Soft, soft), orDefaultTime(l.Hard, hard)
 	l.Keepalive = max(l.Keepalive, 0)
 	if l.Probe == nil {
 		l.Probe = probe
@@ -38,7 +42,7 @@ func probe(s *stream.Session) {
 	s.TrySend(ping{s}) // without room something is on its way anyway
 }
 
-// ping is a ping of the server's.
+// ping is a ping of either side's.
 type ping struct{ session *stream.Session }
 
 // AppendXML implements [stream.Appender].
@@ -47,7 +51,9 @@ func (p ping) AppendXML(dst []byte) ([]byte, error) {
 	w.Start(stream.Name{Local: "iq"})
 	w.Attr("type", "get")
 	w.Attr("id", "alive")
-	w.Attr("from", p.session.LocalAddr().String())
+	if p.session.Role() == stream.Receiving { // RFC 6120 §8.1.2.1 rule 1
+		w.Attr("from", p.session.LocalAddr().String())
+	}
 	w.Attr("to", p.session.RemoteAddr().String())
 	w.Start(stream.Name{Space: "urn:xmpp:ping", Local: "ping"})
 	w.End()

@@ -68,7 +68,10 @@ func (c *carrier) next() (itemKind, *Element, error) {
 			return itemNone, nil, err
 		}
 		if err := c.fill(); err != nil {
-			c.broken = true
+			// A connection that knows what is wrong with what came (stream/ws) has
+			// somebody to tell.
+			var e *Error
+			c.broken = !errors.As(err, &e)
 			return itemNone, nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -190,4 +191,32 @@ func TestDialTimeout(t *testing.T) {
 	_, _, err = websocket.Dial(t.Context(), "ws://"+l.Addr().String(), &websocket.DialOptions{InsecurePlaintext: true})
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
+}
+
+// Connections that have ended leave nothing behind, however that was; and to end one
+// takes no time, whatever the peer does.
+func TestLeak(t *testing.T) {
+	s := newSite(t, nil, "im.example")
+	before := runtime.NumGoroutine()
+	for i := range 30 {
+		conn, sec, err := websocket.Dial(t.Context(), s.url("im.example"), s.options())
+		require.NoError(t, err)
+		begin := time.Now()
+		switch i % 3 {
+		case 0:
+			require.NoError(t, conn.Close())
+		case 1: // while somebody reads
+			read := make(chan error, 1)
+			go func() { _, err := conn.Read(make([]byte, 1)); read <- err }()
+			require.NoError(t, conn.Close())
+			require.Error(t, <-read)
+		case 2:
+			session, _, err := login(t, conn, sec)
+			require.NoError(t, err)
+			session.Abort(net.ErrClosed)
+		}
+		<-s.ended
+		require.Less(t, time.Since(begin), 5*time.Second)
+	}
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+3 }, 10*time.Second, 10*time.Millisecond)
 }

@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp/adapters/websocket"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream"
 )
 
@@ -212,4 +214,49 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(got), "<host-unknown ")
 	require.ErrorIs(t, <-s.ended, stream.HostUnknown)
+}
+
+// Behind a proxy the connection counts as secure, and has no channel binding.
+func TestBehindProxy(t *testing.T) {
+	s := newSite(t, func(h *websocket.Handler) { h.InsecureBehindProxy = true })
+	o := s.options()
+	o.InsecurePlaintext, o.Domain = true, domain
+	conn, sec, err := websocket.Dial(t.Context(), s.url("127.0.0.1"), o)
+	require.NoError(t, err)
+	sec.Version = tls.VersionTLS13 // what the client knows of the proxy
+	session, mechanism, err := login(t, conn, sec)
+	require.NoError(t, err)
+	require.Regexp(t, `^SCRAM-SHA-\d+$`, mechanism)
+	require.NoError(t, session.Close(t.Context()))
+	require.NoError(t, <-s.ended)
+}
+
+// A client that says nothing is not waited for, and one that goes away is noticed.
+func TestSilence(t *testing.T) {
+	ended := make(chan error, 1)
+	s := newSite(t, func(h *websocket.Handler) {
+		h.Serve = func(ctx context.Context, conn net.Conn, sec *stream.Security) {
+			_, err := stream.Accept(ctx, conn, &stream.AcceptOptions{Domains: []jid.JID{domain}, Timeout: 50 * time.Millisecond})
+			ended <- err
+		}
+	})
+	attack(t, s, nil)
+	require.ErrorIs(t, <-ended, stream.ErrNegotiationTimeout)
+	attack(t, s, nil).Close()
+	require.ErrorIs(t, <-ended, stream.ErrTruncated)
+}
+
+// RFC 7395 §3.8: white space becomes a Ping frame, whose Pong is not seen.
+func TestPing(t *testing.T) {
+	s := newSite(t, func(h *websocket.Handler) {
+		h.Serve = func(_ context.Context, conn net.Conn, _ *stream.Security) {
+			conn.Write([]byte(" "))
+			conn.Read(make([]byte, 1))
+		}
+	})
+	a := attack(t, s, nil)
+	head := make([]byte, 2)
+	_, err := io.ReadFull(a.in, head)
+	require.NoError(t, err)
+	require.Equal(t, byte(0x89), head[0])
 }

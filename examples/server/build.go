@@ -35,6 +35,7 @@ import (
 	"stanzakit.dev/xmpp/stanza/version"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/sm"
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
@@ -71,13 +72,12 @@ func build(ctx context.Context, c config, out io.Writer) (*xmpp.Server, func() e
 			return nil, nil, fmt.Errorf("-store: %w", err)
 		}
 		closeStore, who, s.Auth.SASL2.Tokens = db.Close, db.Accounts(), db.Tokens()
-		s.Rosters, s.Offline, s.LastSeen = db.Rosters(), db.Offline(), db.LastSeen()
+		s.Rosters, s.Offline, s.LastSeen, s.Management = db.Rosters(), db.Offline(), db.LastSeen(), &sm.ServerOptions{Store: db.Sessions()}
 		blocked.Store, archive.Store, vcards.Store, fragments.Store = db.Blocking(), db.Archive(), db.VCards(), db.Private()
 	}
 	s.Accounts = who
 	// Gates come first, carbons after the archive; the first six are about accounts.
-	self := &disco.Entity{Identities: []disco.Identity{{Category: "server", Type: "im", Name: "StanzaKit"}}}
-	ofAccount := new(disco.Entity)
+	self, ofAccount := &disco.Entity{Identities: []disco.Identity{{Category: "server", Type: "im", Name: "StanzaKit"}}}, new(disco.Entity)
 	s.Modules = []stanza.Module{
 		blocked, archive, new(carbons.Module), vcards, fragments, new(last.Server),
 		new(csi.Module), ping.Responder(), entitytime.Responder(nil),

@@ -28,8 +28,8 @@ import (
 
 // config is what the command line says.
 type config struct {
-	domain, c2s, c2sTLS, cert, key, users, admin, store, debug string
-	register, plaintext                                        bool
+	domain, c2s, c2sTLS, ws, wsOrigin, cert, key, users, admin, store, debug string
+	register, plaintext                                                      bool
 }
 
 func main() {
@@ -37,6 +37,8 @@ func main() {
 	flag.StringVar(&c.domain, "domain", "localhost", "the domain to serve")
 	flag.StringVar(&c.c2s, "c2s", "127.0.0.1:5222", "address for clients, with STARTTLS; empty for none")
 	flag.StringVar(&c.c2sTLS, "c2s-tls", "", "address for clients, with TLS from the first byte; empty for none")
+	flag.StringVar(&c.ws, "ws", "", "address for clients, with WebSocket, at /xmpp-websocket; empty for none")
+	flag.StringVar(&c.wsOrigin, "ws-origin", "", "origin of the pages that may use -ws; empty for its own host")
 	flag.StringVar(&c.cert, "cert", "", "file with the certificate chain; empty makes one")
 	flag.StringVar(&c.key, "key", "", "file with the key of the certificate")
 	flag.StringVar(&c.users, "users", "", "accounts to create, or to give a new password: name:password,…")
@@ -61,9 +63,8 @@ func run(ctx context.Context, c config, out io.Writer) error {
 		return err
 	}
 	return errors.Join(serve(ctx, server, out, []port{
-		{"c2s", c.c2s, server.Serve},
-		{"c2s-tls", c.c2sTLS, server.ServeTLS},
-		{"debug", c.debug, serveDebug(server)},
+		{"c2s", c.c2s, server.Serve}, {"c2s-tls", c.c2sTLS, server.ServeTLS},
+		{"ws", c.ws, serveWS(server, c)}, {"debug", c.debug, serveDebug(server)},
 	}), closeStore())
 }
 
@@ -78,8 +79,7 @@ type port struct {
 func serve(ctx context.Context, server *xmpp.Server, out io.Writer, ports []port) error {
 	var serving sync.WaitGroup
 	serverCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer serving.Wait()
-	defer stop()
+	defer func() { stop(); serving.Wait() }()
 	failed := make(chan error, len(ports))
 	var ready []string
 	for _, p := range ports {

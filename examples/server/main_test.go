@@ -17,12 +17,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/adapters/websocket"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stanza/command"
 	"stanzakit.dev/xmpp/stanza/disco"
 	"stanzakit.dev/xmpp/stanza/register"
 	"stanzakit.dev/xmpp/stream"
+	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/bind"
+	xtls "stanzakit.dev/xmpp/tls"
 )
 
 // running is a server of this program.
@@ -130,6 +134,42 @@ func TestServer(t *testing.T) {
 	r.shut()
 	<-romeo.Done()
 	require.ErrorIs(t, romeo.Err(), stream.SystemShutdown)
+}
+
+// A client logs in over WebSocket, bound to the TLS beneath it, or without TLS where
+// that is permitted; to a page of somewhere else it is forbidden.
+func TestServerWebSocket(t *testing.T) {
+	for _, plaintext := range []bool{false, true} {
+		r := start(t, config{users: "romeo:secret", ws: "127.0.0.1:0", store: "memory", plaintext: plaintext})
+		o := &websocket.DialOptions{Domain: jid.MustParse("chat.test"), TLS: &xtls.ClientOptions{RootCAs: r.roots}, InsecurePlaintext: plaintext}
+		url, mechanism := "wss://"+r.addr["ws"]+"/xmpp-websocket", ""
+		if plaintext {
+			url = "ws" + url[3:]
+		}
+		o.Header = http.Header{"Origin": {"https://evil.example"}}
+		_, _, err := websocket.Dial(t.Context(), url, o)
+		require.ErrorContains(t, err, "403")
+		o.Header = nil
+		conn, sec, err := websocket.Dial(t.Context(), url, o)
+		require.NoError(t, err)
+		profile, a := stream.C2S(), &auth.ClientOptions{Password: "secret", InsecureWithoutTLS: plaintext}
+		if plaintext {
+			profile = stream.InsecureC2S()
+		}
+		session, err := stream.Initiate(t.Context(), conn, &stream.InitiateOptions{
+			Profile: profile, To: o.Domain, From: jid.MustParse("romeo@chat.test"), Security: &sec,
+			Features: []stream.Feature{auth.Client(a), bind.Client(nil)},
+			Trace:    &stream.Trace{Authenticated: func(_ jid.JID, m string) { mechanism = m }},
+		})
+		require.NoError(t, err)
+		require.Equal(t, !plaintext, strings.HasSuffix(mechanism, "-PLUS"), mechanism)
+		romeo := stanza.NewConn(session, nil)
+		_, err = disco.GetInfo(t.Context(), romeo, jid.MustParse("chat.test"), "")
+		require.NoError(t, err)
+		r.shut()
+		<-romeo.Done()
+		require.ErrorIs(t, romeo.Err(), stream.SystemShutdown)
+	}
 }
 
 // What is kept in a file is there after a restart.

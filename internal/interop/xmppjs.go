@@ -49,6 +49,8 @@ type XMPPJSOptions struct {
 	Direct bool   // TLS from the first byte, instead of STARTTLS
 	CA     string // a file with the authority to trust
 	TLS    string // the one version of TLS to use, "1.2" or "1.3"
+
+	service string // the URL of a WebSocket, instead of Addr
 }
 
 // XMPPJSEvent is one thing that happened to the client. Which fields are set depends on Event.
@@ -107,13 +109,16 @@ func (x XMPPJS) run(t testing.TB, program string, o XMPPJSOptions) dialogue {
 			t.Fatal(err)
 		}
 	}
-	scheme := "xmpp"
-	if o.Direct {
-		scheme = "xmpps"
+	service, args := o.service, []string{"--tls-min-v" + o.TLS, "--tls-max-v" + o.TLS}
+	switch {
+	case service != "": // as it stands
+	case o.Direct:
+		service = "xmpps://" + o.Addr.String()
+	default:
+		service = "xmpp://" + o.Addr.String()
 	}
-	c := dialogue{name: "xmpp.js", process: startWith(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + o.CA}, x.node,
-		"--tls-min-v"+o.TLS, "--tls-max-v"+o.TLS, program, "--service", scheme+"://"+o.Addr.String(), "--domain", o.Domain,
-		"--username", o.Username, "--resource", o.Resource, "--agent", o.UserAgent)}
+	args = append(args, program, "--service", service, "--domain", o.Domain, "--username", o.Username, "--resource", o.Resource, "--agent", o.UserAgent)
+	c := dialogue{name: "xmpp.js", process: startWith(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + o.CA}, x.node, args...)}
 	secrets := map[string]any{}
 	if o.Password != "" {
 		secrets["password"] = o.Password

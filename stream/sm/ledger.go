@@ -110,9 +110,50 @@ func (l *Link) wantsLocked() bool {
 
 func (l *Link) answerLocked(dst []byte) []byte {
 	l.answer = false
-	_, l.told = l.takenLocked()
-	l.recordHandled(l.told)
-	return appendAnswer(dst, l.told)
+	received, handled := l.takenLocked()
+	l.told = handled
+	l.recordHandled(handled)
+	if received != handled && l.state == attached {
+		// XEP-0198 §4: the answer is not withheld, but it does not say what the peer
+		// wants to know. The rest follows as soon as it can be said.
+		l.delay = firstDelay
+		l.laterLocked()
+	}
+	return appendAnswer(dst, handled)
+}
+
+// How often it is looked whether more was handled since the peer asked.
+const (
+	firstDelay = 10 * time.Millisecond
+	lastDelay  = 5 * time.Second
+)
+
+// laterLocked looks later whether there is more to acknowledge.
+func (l *Link) laterLocked() {
+	if l.later == nil {
+		// Owner: the link. Stopped when the session is lost, and when the link is over.
+		l.later = time.AfterFunc(l.delay, l.answerLater)
+		return
+	}
+	l.later.Reset(l.delay)
+}
+
+func (l *Link) answerLater() {
+	l.mu.Lock()
+	s := l.session
+	due := false
+	if l.state == attached {
+		received, handled := l.takenLocked()
+		due = handled != l.told
+		l.answer = l.answer || due
+		if l.delay = min(2*l.delay, lastDelay); !due && handled != received {
+			l.laterLocked()
+		}
+	}
+	l.mu.Unlock()
+	if due {
+		s.Prompt()
+	}
 }
 
 // How long a peer that has acknowledged less than it was asked about is left in

@@ -45,6 +45,8 @@ type Link struct {
 	timer  *time.Timer   // ends the suspension
 	again  *time.Timer   // asks again; nil before that was necessary
 	pause  time.Duration // before it does
+	later  *time.Timer   // acknowledges what was not handled when asked; nil before that
+	delay  time.Duration // before it does
 	since  time.Time     // when that began
 	reason error         // why it is suspended or over
 
@@ -217,7 +219,7 @@ func (l *Link) finishLocked(cause error) {
 	l.wakeLocked()
 }
 
-// stopLocked stops both timers.
+// stopLocked stops all timers.
 func (l *Link) stopLocked() {
 	if l.timer != nil {
 		l.timer.Stop()
@@ -225,6 +227,9 @@ func (l *Link) stopLocked() {
 	}
 	if l.again != nil {
 		l.again.Stop()
+	}
+	if l.later != nil {
+		l.later.Stop()
 	}
 }
 

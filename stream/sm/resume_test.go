@@ -60,6 +60,8 @@ func TestResume(t *testing.T) {
 
 		require.NoError(t, f.client.Close(t.Context()))
 		<-f.served
+		<-client.Link().Done()
+		synctest.Wait()
 		require.Error(t, client.Link().Err())
 		require.Empty(t, server.Links())
 		require.Empty(t, client.TakeLeft())

@@ -63,10 +63,11 @@ type ServerOptions struct {
 type Server struct {
 	opts ServerOptions
 
-	running sync.WaitGroup // calls of Over
-	saver   *saver         // nil without a store
+	saver *saver // nil without a store
 
 	mu    sync.Mutex
+	calls int                   // of Over, that have begun
+	idle  chan struct{}         // closed when there are none; nil when nobody waits
 	links map[string]*Link      // those that can be resumed, by SM-ID
 	old   [oldSessions]oldEntry // of those that timed out, a ring
 	next  int
@@ -208,15 +209,18 @@ func (s *Server) gone(l *Link, cause error) {
 		s.next = (s.next + 1) % oldSessions
 		s.mu.Unlock()
 	}
-	close(l.over)
 	if s.opts.Over != nil {
+		s.calling(1) // who waits for the link may wait for the call then
+		defer close(l.over)
 		// Owner: the server. Ends with the call. Joined through Wait.
-		s.running.Go(func() {
+		go func() {
+			defer s.calling(-1)
 			s.opts.Over(l, leftOf(left), cause)
 			s.forget(l, id) // not before: what was left is somewhere else now
-		})
+		}()
 		return
 	}
+	close(l.over)
 	s.forget(l, id)
 }
 
@@ -228,7 +232,29 @@ func (s *Server) forget(l *Link, id string) {
 }
 
 // Wait waits until all calls of Over that have begun have returned.
-func (s *Server) Wait() { s.running.Wait() }
+func (s *Server) Wait() {
+	s.mu.Lock()
+	if s.calls == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	<-idle
+}
+
+// calling counts the calls of Over.
+func (s *Server) calling(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls += n; s.calls == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
 
 // Links returns the links that can be resumed now or after their session is
 // lost.

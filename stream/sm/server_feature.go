@@ -34,7 +34,10 @@ func (s *Server) Feature() stream.Feature {
 	}
 }
 
-func (s *Server) advertise(_ *stream.Negotiation, w *stream.Writer) error {
+func (s *Server) advertise(n *stream.Negotiation, w *stream.Writer) error {
+	if t, _ := n.Value(serverKey{}).(*serverTurn); t != nil && t.link != nil {
+		return nil // enabled while binding, and once is enough
+	}
 	w.Start(nameFeature)
 	w.End()
 	return nil

@@ -56,11 +56,13 @@ func (e *encoder) write(p []byte, send func(message []byte) error) (done int, sp
 		}
 		if err == nil && len(message) > 0 {
 			err = send(message)
+			clear(message) // there may be a password in it
 			*buf = message
 		}
 		if err != nil {
 			return done, space, err
 		}
+		clear(e.part)
 		if done = at; cap(e.part) > keptPart {
 			e.part = nil
 		}

@@ -1,0 +1,4 @@
+package sm
+
+// RaceEnabled reports whether the race detector is on.
+const RaceEnabled = raceEnabled
