@@ -20,6 +20,9 @@ type shown struct {
 	priority int8 // RFC 6121 §4.7.2.3
 	// came is when the resource became available, Unix time in milliseconds.
 	came int64
+	// since is from when on its priority has been the same, and it has been waiting
+	// for nothing; see served. Unix time in milliseconds.
+	since atomic.Int64
 	// waits is set until it has got what was stored for the account; see flush.
 	waits atomic.Bool
 	// missed is set when that failed.
@@ -93,8 +96,13 @@ func (r *Router) appear(ctx context.Context, res *Resource, t *stanza.Transit) {
 	if now.came = time.Now().UnixMilli(); before != nil {
 		now.came = before.came
 	}
-	res.rank.Store(int32(now.priority))
+	if rank := int32(now.priority); res.rank.Swap(rank) != rank {
+		res.since.Store(time.Now().UnixMilli())
+	}
 	fresh := now.priority >= 0 && (before == nil || !before.reachable() || before.missed.Load())
+	if now.since.Store(time.Now().UnixMilli()); before != nil && before.priority == now.priority && !fresh {
+		now.since.Store(before.since.Load())
+	}
 	if fresh {
 		fresh = r.come(ctx, res, now)
 	} else {

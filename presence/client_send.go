@@ -19,17 +19,48 @@ import (
 //
 // Those who were sent directed presence are not told: see [Tracker.Directed]. The
 // error is that of s.
+//
+// On a [stanza.Restorer], such as a [*stanza.Conn] that outlives its sessions, the
+// Tracker is Reset on each fresh session and the client made available again, with
+// the same presence: extra must not be changed afterwards. Directed presence is not
+// sent again, since a room, for one, has to be entered anew.
 func (t *Tracker) Available(ctx context.Context, s roster.Sender, show stanza.Show, status string, priority int8, extra ...stanza.Payload) error {
 	own := stanza.Presence{Show: show, Status: plain(status), Priority: priority}
 	p := own
-	p.Extra = extra
+	p.Extra = slices.Clone(extra)
 	if err := s.Send(ctx, &p); err != nil {
 		return err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.view.own = own
+	t.view.own, t.restored = own, &p
+	t.mu.Unlock()
+	t.outlive(s)
 	return nil
+}
+
+// restoreKey finds what a Tracker leaves with a [stanza.Restorer].
+type restoreKey struct{ t *Tracker }
+
+// outlive has the Tracker begin anew on each fresh session of s.
+func (t *Tracker) outlive(s roster.Sender) {
+	r, ok := s.(stanza.Restorer)
+	if !ok {
+		return
+	}
+	r.Restore(restoreKey{t}, func(ctx context.Context, s stanza.Sender) error {
+		t.mu.Lock()
+		p, own := t.restored, t.view.own
+		t.view.lapse()
+		t.view.asking = nil
+		if p == nil {
+			t.mu.Unlock()
+			return nil // not available
+		}
+		t.view.own = own
+		t.mu.Unlock()
+		again := *p
+		return s.Send(ctx, &again)
+	})
 }
 
 // Unavailable ends the presence of the client: its server tells everybody who is
@@ -45,8 +76,10 @@ func (t *Tracker) Unavailable(ctx context.Context, s roster.Sender, status strin
 		return err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.restored = nil
 	t.view.lapse() // §4.6.1: those who were told directly are told of the end, too
+	t.mu.Unlock()
+	t.outlive(s)
 	return nil
 }
 

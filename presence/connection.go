@@ -44,7 +44,7 @@ type Connection struct {
 	resource *Resource     // claimed during binding, or taken over
 	resuming *sm.Link      // of the session that this one resumes, or nil
 	released bool          // the resource was given up
-	served   chan struct{} // closed when nothing more is handed to the router
+	served   chan struct{} // closed when nothing more is handed to the router, and the resource left to its link
 	evicting sync.WaitGroup
 }
 
@@ -103,14 +103,14 @@ func (c *Connection) Resource() *Resource {
 // before it began, because somebody else has its address by now or because of
 // End, it closes the session and returns that reason.
 func (c *Connection) Serve(session *stream.Session) error {
-	defer c.heard()
 	if err := c.begin(session); err != nil {
 		return err
 	}
 	return session.Serve(c.stanza)
 }
 
-// heard says that nothing more that the client has sent will be handled.
+// heard says that nothing more that the client has sent will be handled, and that
+// somebody else may have the resource.
 func (c *Connection) heard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,6 +128,9 @@ func (c *Connection) begin(session *stream.Session) error {
 		return reason
 	}
 	c.settled(nil)
+	if l := sm.Of(session); l != nil && c.router.storing() {
+		c.router.enabled(l) // of what was kept before there was a session
+	}
 	if c.resuming != nil {
 		c.resumed()
 		return nil
@@ -164,6 +167,11 @@ func (c *Connection) attach(session *stream.Session) *stream.Error {
 	case c.resuming != nil && sm.Of(session) != c.resuming:
 		return &stream.Error{Condition: stream.Conflict, Text: "resumed on another connection"}
 	}
+	if c.resuming != nil {
+		if reason := c.router.move(c.resource, c.resuming, session); reason != nil {
+			return reason
+		}
+	}
 	c.session = session
 	c.resource.settle(session)
 	return nil
@@ -175,8 +183,8 @@ var errNotBound = errors.New("presence: a session without a resource of the rout
 // Leave gives up the resource, tells everybody who knew that it was available,
 // and waits for what is still going on for the connection. It is idempotent.
 func (c *Connection) Leave() {
-	c.heard()
 	c.release()
+	c.heard()
 	c.Cancel(net.ErrClosed)
 	c.evicting.Wait()
 }
@@ -194,7 +202,7 @@ func (c *Connection) release() {
 		return
 	case session == nil && resuming != nil:
 		return // it was not resumed here
-	case session != nil && c.detach(r, session):
+	case session != nil && c.bequeath(r, session):
 		return
 	}
 	// Who looks after the account may take longer than the connection.
@@ -205,6 +213,7 @@ func (c *Connection) release() {
 // that. Served says that modules were told of a session.
 func (r *Resource) retire(ctx context.Context, router *Router, served bool) {
 	r.gone.Do(func() {
+		router.forbid(r)
 		router.guard(func() { router.vacate(ctx, r) })
 		router.table.release(r)
 		if served {
@@ -243,7 +252,7 @@ func (c *Connection) End(ctx context.Context, reason *stream.Error) bool {
 	case session != nil:
 		session.CloseError(ctx, reason)
 		if reason == nil || reason.Condition != stream.SystemShutdown {
-			abandon(c.resource, session, reason)
+			abandon(session, reason)
 		} // otherwise that is up to Router.Shutdown
 		return true
 	case bound:
@@ -265,7 +274,9 @@ func (c *Connection) Abort(cause error) {
 	c.Cancel(cause)
 	if session != nil {
 		session.Abort(cause)
-		abandon(c.resource, session, cause)
+		if !c.router.storing() { // otherwise it may be resumed in another process
+			abandon(session, cause)
+		}
 	}
 }
 
@@ -295,7 +306,7 @@ func (r *Router) Bind(ctx context.Context, n *stream.Negotiation, asked jid.JID)
 		case res != nil:
 			placed := c.place(res)
 			if holder != nil {
-				r.evict(ctx, holder)
+				r.evict(ctx, holder, &stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
 			}
 			if !placed {
 				r.table.release(res)
@@ -353,16 +364,19 @@ const (
 	RefuseNew
 )
 
-// evict ends the session of a resource whose address somebody else holds now
-// (RFC 6120 §4.9.3.3). It does not wait.
-func (r *Router) evict(ctx context.Context, holder *Resource) {
-	holder.connection().evict(&stream.Error{Condition: stream.Conflict, Text: "replaced by a new session"})
+// evict ends the session of a resource that may not have its address any more: most
+// often because somebody else holds it now (RFC 6120 §4.9.3.3). It does not wait.
+func (r *Router) evict(ctx context.Context, holder *Resource, reason *stream.Error) {
+	r.forbid(holder) // nobody resumes its session from here on
+	if link := holder.link(); !holder.connection().evict(reason) && link != nil {
+		link.GiveUp(reason)
+	}
 	r.vacate(context.WithoutCancel(ctx), holder)
 }
 
 // evict ends the session, without waiting for that. If it is still being
-// negotiated, attach finds the reason.
-func (c *Connection) evict(reason *stream.Error) {
+// negotiated, attach finds the reason. It reports false if there is none.
+func (c *Connection) evict(reason *stream.Error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason == nil {
@@ -375,11 +389,11 @@ func (c *Connection) evict(reason *stream.Error) {
 		// comes after released is set.
 		c.evicting.Go(func() {
 			session.CloseError(context.Background(), reason)
-			abandon(c.resource, session, reason)
+			abandon(session, reason)
 		})
-	} else if session != nil {
-		abandon(c.resource, session, reason)
+		return true
 	}
+	return false
 }
 
 // ServeConn negotiates a stream with a client on nc and serves it until it is

@@ -156,8 +156,9 @@ func trusting() stream.Feature {
 
 // user is a client that comes back.
 type user struct {
-	name    string
-	streams *sm.Client
+	name     string
+	resource string // "r" if empty
+	streams  *sm.Client
 
 	mu      sync.Mutex
 	session *stream.Session
@@ -183,7 +184,7 @@ func (u *user) connect(ctx context.Context, p *process) bool {
 	}
 	s, err := stream.Initiate(ctx, nc, &stream.InitiateOptions{
 		Profile: stream.InsecureC2S(), To: hosted, From: jid.MustParse(u.name + "@example.com"),
-		Features: []stream.Feature{trusting(), u.streams.Feature(), bind.Client(&bind.ClientOptions{Resource: "r"})},
+		Features: []stream.Feature{trusting(), u.streams.Feature(), bind.Client(&bind.ClientOptions{Resource: u.at()})},
 	})
 	if err != nil {
 		return false
@@ -300,4 +301,12 @@ func killed(t *testing.T, random *rand.Rand) {
 	done.Wait()
 	synctest.Wait()
 	<-time.After(time.Hour)
+}
+
+// at returns the resource that the client asks for.
+func (u *user) at() string {
+	if u.resource == "" {
+		return "r"
+	}
+	return u.resource
 }

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"time"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
@@ -145,6 +146,9 @@ func uncrowded(to []*Resource, from *Resource) (left []*Resource, some bool) {
 	for _, one := range to {
 		if one != from && one.crowded() {
 			some = true
+			if p := one.shown.Load(); p != nil {
+				p.since.Store(time.Now().UnixMilli()) // it has not got everything
+			}
 			continue
 		}
 		left = append(left, one)

@@ -23,8 +23,7 @@ func (r *Router) Forget(ctx context.Context, account jid.JID) error {
 	for _, res := range r.Connected(account) {
 		// Nothing reaches it and nobody sees it from here on, even if the client
 		// takes its time to go. The session may be the one that asked for this.
-		res.connection().evict(reason)
-		r.vacate(ctx, res)
+		r.evict(ctx, res, reason)
 		r.table.release(res) // so that it does not make the account exist
 	}
 	a := r.table.use(account)

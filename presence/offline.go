@@ -149,15 +149,16 @@ func storable(el *stream.Element) worth {
 
 // handOut has the resource flushed. Whoever acknowledges what it gets (XEP-0198)
 // has to be read for that, so then it is done beside the reader: what was not
-// acknowledged stays in the store, even if the session is resumed in between.
+// acknowledged stays in the store. Nobody else waits for a client that was lost: if
+// another one comes meanwhile, it gets all of that too.
 func (r *Router) handOut(ctx context.Context, res *Resource, now *shown) {
 	if session := res.session.Load(); session == nil || !session.Managed() {
 		r.flush(ctx, res, now)
 		return
 	}
-	ctx = context.WithoutCancel(ctx)
-	// Owner: the router. Ends when all is acknowledged, or when the link of the
-	// session is over, which settles the receipts. Joined through background.
+	// Owner: the router. Ends when all is acknowledged, or with the connection: what
+	// is on its way then is seen to when the session is resumed. Joined through
+	// background.
 	r.background.Go(func() { r.guard(func() { r.flush(ctx, res, now) }) })
 }
 
@@ -178,6 +179,8 @@ func (r *Router) flush(ctx context.Context, res *Resource, now *shown) {
 	for res.shown.Load() == now {
 		messages, err := r.Offline.Messages(ctx, a.addr, flushBatch)
 		switch {
+		case len(res.flight) > 0:
+			err = r.land(ctx, res)
 		case err == nil && len(messages) > 0:
 			err = r.flushSome(ctx, res, messages)
 		case err == nil:
@@ -194,6 +197,7 @@ func (r *Router) flush(ctx context.Context, res *Resource, now *shown) {
 		default:
 			// What comes now is not held up for that. The next presence tries again.
 			now.missed.Store(true)
+			now.since.Store(time.Now().UnixMilli())
 			now.waits.Store(false)
 			r.report("delivering offline messages failed", err)
 			return
@@ -260,12 +264,13 @@ func (r *Router) flushed(ctx context.Context, a *account, now *shown) (bool, err
 	if err != nil || n > 0 {
 		return false, err
 	}
+	now.since.Store(time.Now().UnixMilli())
 	now.waits.Store(false)
 	return true, nil
 }
 
-// flushSome sends messages to a resource, waits until they are written and takes
-// them out of the store. The caller holds the lock of the store.
+// flushSome sends messages to a resource, waits until they are written, or
+// acknowledged, and takes them out of the store. The caller has the turn.
 func (r *Router) flushSome(ctx context.Context, res *Resource, messages []OfflineMessage) error {
 	session := res.session.Load()
 	if session == nil {
@@ -275,7 +280,6 @@ func (r *Router) flushSome(ctx context.Context, res *Resource, messages []Offlin
 	if session.Managed() {
 		far = stream.Acked
 	}
-	receipts := make([]*stream.Receipt, 0, len(messages)) // nil for unwanted ones
 	var err error
 	for _, m := range messages {
 		var receipt *stream.Receipt
@@ -284,25 +288,49 @@ func (r *Router) flushSome(ctx context.Context, res *Resource, messages []Offlin
 				break
 			}
 		}
-		receipts = append(receipts, receipt)
+		res.flight = append(res.flight, flown{m.Seq, receipt, far})
 	}
-	delivered := 0
-	for i, receipt := range receipts {
-		if receipt != nil {
-			if wait := receipt.Wait(ctx, far); wait != nil {
-				err = wait
+	return errors.Join(r.land(ctx, res), err)
+}
+
+// flown is a stored message that was sent to a resource.
+type flown struct {
+	seq     uint64
+	receipt *stream.Receipt // nil for an unwanted one
+	far     stream.ReceiptState
+}
+
+// land waits until what was sent to a resource has got as far as it must, and takes
+// that out of the store. When ctx ends first, and with it the connection, the rest
+// stays for the next call; what will get no further is sent again.
+func (r *Router) land(ctx context.Context, res *Resource) error {
+	var err error
+	landed := 0
+	for _, f := range res.flight {
+		if f.receipt != nil {
+			if err = f.receipt.Wait(ctx, f.far); err != nil {
 				break
 			}
 		}
-		delivered = i + 1
+		landed++
 	}
-	if delivered == 0 {
+	var upTo uint64
+	if landed > 0 {
+		upTo = res.flight[landed-1].seq
+	}
+	if res.flight = res.flight[landed:]; len(res.flight) == 0 || !pending(res.flight[0].receipt) {
+		res.flight = nil
+	}
+	if landed == 0 {
 		return err
 	}
 	// They have been delivered, and the session may be over by now.
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(err, r.Offline.Remove(ctx, res.account.addr, messages[delivered-1].Seq))
+	return errors.Join(err, r.Offline.Remove(ctx, res.account.addr, upTo))
 }
+
+// pending reports whether a receipt may still change.
+func pending(r *stream.Receipt) bool { return r.State() < stream.Acked }
 
 // unwanted reports whether a stored message must not get to a resource any more: its
 // sender has been blocked since, say (XEP-0191 §3.3).

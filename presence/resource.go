@@ -21,8 +21,13 @@ import (
 type Resource struct {
 	addr    jid.JID
 	account *account
-	// at is the connection that claimed it, or the one that resumed its session.
+	// at is the connection that claimed it, or the last one that has meant to resume
+	// its session. It is changed with Router.linking held.
 	at atomic.Pointer[Connection]
+	// ending: its session cannot be resumed any more. Guarded by Router.linking.
+	ending bool
+	// lost is when its session was lost, Unix time in nanoseconds, or zero.
+	lost atomic.Int64
 
 	// session is nil between the moment the address is reserved and the end of
 	// negotiation, and again after the address was given up or the session has
@@ -42,8 +47,10 @@ type Resource struct {
 	// shown is what the resource last broadcast of itself; nil if it is not
 	// available (RFC 6121 §4.2, §4.5). It is changed with account.mu held.
 	shown atomic.Pointer[shown]
-	// rank is the priority that it showed last.
-	rank atomic.Int32
+	// rank is the priority that it showed last, since then (Unix time in
+	// milliseconds).
+	rank  atomic.Int32
+	since atomic.Int64
 	// interested: it has asked for the roster (RFC 6121 §2.1.4).
 	interested atomic.Bool
 	// between is what a module has put before the session.
@@ -57,6 +64,10 @@ type Resource struct {
 	// be told when it does not hold any more (RFC 6121 §4.6.3). Guarded by
 	// account.mu.
 	directed map[jid.JID]struct{}
+
+	// flight are the stored messages that it was sent and has not acknowledged when
+	// its session was lost. Guarded by account.flushing.
+	flight []flown
 
 	// work is for the reader of the session only, while it handles a stanza.
 	work *work
@@ -225,7 +236,7 @@ func (r *Resource) End(ctx context.Context, reason *stream.Error) error {
 		return errGone
 	}
 	err := session.CloseError(ctx, reason)
-	abandon(r, session, reason)
+	abandon(session, reason)
 	return err
 }
 
@@ -270,7 +281,9 @@ func (r *Resource) intercepted(f interceptor, t *stanza.Transit, st stream.Appen
 			r.connection().router.report("intercepting a stanza failed", cause)
 			r.deaf.Store(true)
 			if session := r.session.Load(); session != nil {
-				session.Abort(&stream.Error{Condition: stream.InternalServerError, Cause: cause})
+				reason := &stream.Error{Condition: stream.InternalServerError, Cause: cause}
+				session.Abort(reason)
+				abandon(session, reason) // or it would be resumed, and get nothing
 			}
 			err = errGone
 		}
@@ -295,7 +308,7 @@ func (r *Resource) write(st stream.Appender) error {
 	}
 	if errors.Is(err, stream.ErrFull) && r.session.CompareAndSwap(session, nil) {
 		// What it has not acknowledged goes where it would go without the client.
-		abandon(r, session, err)
+		abandon(session, err)
 		session.Abort(&stream.Error{Condition: stream.ResourceConstraint, Text: "the client does not read", Cause: err})
 		// The rest of what vacate does is up to the reader of that session, which
 		// ends now: the caller may hold the lock of another account.

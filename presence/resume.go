@@ -31,29 +31,102 @@ func (r *Router) management() *sm.Server {
 	return sm.NewServer(&o)
 }
 
-// detach leaves a resource whose session was lost to its link, and reports
-// whether there is one that can be resumed.
-func (c *Connection) detach(r *Resource, session *stream.Session) bool {
+// heir is the value of a link that is over, as long as the connection waits for what
+// it has left.
+type heir chan []sm.Left
+
+// estate is the value of a link that was over before its connection.
+type estate []sm.Left
+
+// bequeath leaves the resource of a connection that ends to the link of its session,
+// and reports whether there is one. If the link is over too, that is the end of the
+// resource.
+//
+// The value of a link is the Resource while no connection has it, and then
+// Router.over sees to the end; while one has, it is nil, and this does.
+func (c *Connection) bequeath(res *Resource, session *stream.Session) bool {
 	l := sm.Of(session)
 	if l == nil {
 		return false
 	}
-	l.SetValue(r)
-	if !l.Suspended() {
-		return false
+	r, ctx := c.router, context.WithoutCancel(c.ctx)
+	if l.Suspended() {
+		res.lost.Store(time.Now().UnixNano())
+		for _, m := range r.hooks.resumers {
+			r.guard(func() { m.SessionDetached(ctx, res) })
+		}
+		r.linking.Lock()
+		_, over := l.Value().(estate)
+		if !over {
+			l.SetValue(res)
+		}
+		r.linking.Unlock()
+		if !over {
+			return true
+		}
 	}
-	ctx := context.WithoutCancel(c.ctx)
-	for _, m := range c.router.hooks.resumers {
-		c.router.guard(func() { m.SessionDetached(ctx, r) })
+	r.linking.Lock()
+	left, over := l.Value().(estate)
+	waits := make(heir, 1)
+	if !over {
+		l.SetValue(waits)
 	}
+	r.linking.Unlock()
+	if !over {
+		left = <-waits // over is about to be called
+	}
+	r.finish(ctx, res, left)
 	return true
 }
 
+// over is told that a session will not be resumed any more, and of what its client
+// has not acknowledged.
+func (r *Router) over(l *sm.Link, unacked []sm.Left, _ error) {
+	r.linking.Lock()
+	v := l.Value()
+	if v == nil {
+		l.SetValue(estate(unacked))
+	}
+	r.linking.Unlock()
+	switch v := v.(type) {
+	case heir:
+		v <- unacked
+	case *Resource:
+		r.finish(context.WithoutCancel(v.connection().ctx), v, unacked)
+	}
+}
+
+// finish is the end of a resource and its link. What somebody waits for with a
+// receipt is left to him.
+func (r *Router) finish(ctx context.Context, res *Resource, left []sm.Left) {
+	if len(left) > 0 {
+		// Of two that end at a time the first one sees the second, so one of them, and
+		// not both, sends on what both have got.
+		res.account.settling.Lock()
+		defer res.account.settling.Unlock()
+	}
+	res.retire(ctx, r, true)
+	for _, u := range left {
+		if u.Receipt == nil {
+			r.guard(func() { r.again(ctx, res, u.Unacked) })
+		}
+	}
+}
+
+// forbid lets nobody resume the session of a resource any more.
+func (r *Router) forbid(res *Resource) {
+	r.linking.Lock()
+	defer r.linking.Unlock()
+	res.ending = true
+}
+
 // abandon gives up a session that could be resumed, because this side has ended
-// it. It does not wait.
-func abandon(r *Resource, session *stream.Session, cause error) {
-	if l := sm.Of(session); l != nil {
-		l.SetValue(r)
+// it. It does not wait. If the server shuts down that is up to Router.Shutdown.
+func abandon(session *stream.Session, cause error) {
+	if e, ok := cause.(*stream.Error); ok && e == nil {
+		cause = nil
+	}
+	if l := sm.Of(session); l != nil && !errors.Is(cause, stream.SystemShutdown) {
 		l.GiveUp(cause)
 	}
 }
@@ -63,7 +136,7 @@ func (r *Router) held(l *sm.Link) *Resource {
 	if res, ok := l.Value().(*Resource); ok {
 		return res
 	}
-	// Nobody had anything to do with the link before its session ended.
+	// A connection has it still.
 	res := r.table.resource(l.Addr())
 	if session, _ := l.Session(); res != nil && res.connection().has(session) {
 		return res
@@ -92,44 +165,65 @@ func (r *Router) takeover(ctx context.Context, l *sm.Link) error {
 	if r.removed.since(res.addr.Bare(), c.began) {
 		return errNotHere
 	}
-	select {
-	case <-res.connection().served:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for {
+		holder := res.connection()
+		select {
+		case <-holder.served:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if done, err := c.take(res, holder, l); done {
+			return err
+		}
 	}
+}
+
+// take makes c the connection of a resource, after holder. It reports false if
+// somebody else has come in between.
+func (c *Connection) take(res *Resource, holder *Connection, l *sm.Link) (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.resource != nil || c.released {
-		return errNotHere
+	c.router.linking.Lock()
+	defer c.router.linking.Unlock()
+	switch {
+	case c.resource != nil || c.released || res.ending:
+		return true, errNotHere
+	case res.connection() != holder:
+		return false, nil
 	}
+	res.at.Store(c)
 	c.resource, c.resuming = res, l
+	return true, nil
+}
+
+// errReplaced is what a client is told whose session was given up while it was being
+// resumed.
+var errReplaced = &stream.Error{Condition: stream.Conflict, Text: "the session is over"}
+
+// move gives the resource to a connection on which its session was resumed, or
+// returns why it cannot. The caller holds the lock of the connection.
+func (r *Router) move(res *Resource, l *sm.Link, session *stream.Session) *stream.Error {
+	r.linking.Lock()
+	defer r.linking.Unlock()
+	if now, _ := l.Session(); res.ending || now != session {
+		return errReplaced
+	}
+	if _, ok := l.Value().(*Resource); !ok {
+		return errReplaced // it is over already
+	}
+	l.SetValue(nil)
+	res.lost.Store(0)
 	return nil
 }
 
-// resumed moves the resource to the connection.
+// resumed tells modules, and goes on with what was stored for the account.
 func (c *Connection) resumed() {
 	res := c.resource
-	res.at.Store(c)
 	for _, m := range c.router.hooks.resumers {
 		c.router.guard(func() { m.SessionResumed(c.ctx, res) })
 	}
-}
-
-// over is told that a session will not be resumed any more, and of what its
-// client has not acknowledged. What somebody waits for with a receipt is left to
-// him.
-func (r *Router) over(l *sm.Link, unacked []sm.Left, _ error) {
-	res := r.held(l)
-	if res == nil {
-		return // it never was a client of this router
-	}
-	ctx := context.Background()
-	<-res.connection().served
-	res.retire(ctx, r, true)
-	for _, u := range unacked {
-		if u.Receipt == nil {
-			r.guard(func() { r.again(ctx, res, u.Unacked) })
-		}
+	if now := res.shown.Load(); now != nil && now.waits.Load() {
+		c.router.handOut(c.ctx, res, now)
 	}
 }
 
@@ -190,8 +284,8 @@ func (r *Router) again(ctx context.Context, res *Resource, u sm.Unacked) {
 	if describe(t) != nil || isReplyOrError(el) || t.Kind == stanza.PresenceKind {
 		return
 	}
-	if t.From, err = el.From(); err != nil || t.From.IsZero() {
-		return // from the server, or the account itself: about the session
+	if t.From, err = el.From(); err != nil || t.From.IsZero() || t.From == res.addr.Bare() {
+		return // from the account itself: about the session, such as a copy (XEP-0280)
 	}
 	if t.To.IsZero() {
 		t.To = res.addr.Bare()
@@ -200,14 +294,21 @@ func (r *Router) again(ctx context.Context, res *Resource, u sm.Unacked) {
 		r.bounce(ctx, t, stanza.ServiceUnavailable)
 		return
 	}
-	if !t.To.IsFull() && res.account.served(int8(res.rank.Load()), u.At) {
-		return // others got it as well
+	if r.removed.since(res.addr.Bare(), res.connection().began) {
+		// The name may be somebody else's by now.
+		r.bounce(ctx, t, stanza.ServiceUnavailable)
+		return
+	}
+	q := Question{Kind: t.Kind, Type: t.Type, To: Absent}
+	if !t.To.IsFull() {
+		if q.To = Account; r.served(res, t, u.At) {
+			return // others got it as well
+		}
 	}
 	err = t.Append(delay.Delay{From: res.addr.DomainJID(), Stamp: u.At, Reason: "not acknowledged"})
 	if err != nil {
 		r.report("stamping a message failed", err)
 	}
-	q := Question{Kind: t.Kind, Type: t.Type, To: Absent}
 	a := r.table.find(t.To.Bare())
 	if err = r.standing(ctx, &q, a, t.To.Bare()); err == nil {
 		desk := &Resource{addr: res.addr, account: res.account, work: new(work)}
@@ -218,13 +319,18 @@ func (r *Router) again(ctx context.Context, res *Resource, u sm.Unacked) {
 	}
 }
 
-// served reports whether a message to the account at that time went to some
-// resource that is available still, beside one with that priority (RFC 6121
-// §8.5.2.1.1).
-func (a *account) served(rank int8, at time.Time) bool {
-	for _, r := range a.connected() {
-		p := r.shown.Load()
-		if p != nil && r.connected() && p.reachable() && p.priority >= rank && !at.Before(time.UnixMilli(p.came)) {
+// served reports whether a message to the account of a resource that is no more went
+// to another one as well, which is there still (RFC 6121 §8.5.2.1.1). When in doubt
+// it did not: to get it twice is better than not to get it.
+func (r *Router) served(res *Resource, t *stanza.Transit, at time.Time) bool {
+	when, rank := at.UnixMilli(), int8(res.rank.Load())
+	for _, other := range res.account.connected() {
+		p := other.shown.Load()
+		if p == nil || !other.connected() || !p.reachable() || r.apart(t, other.addr) {
+			continue
+		}
+		// What it shows it has shown at that time too.
+		if when > max(p.came, p.since.Load()) && p.priority >= rank && when > res.since.Load() {
 			return true
 		}
 	}

@@ -102,6 +102,11 @@ type Router struct {
 	streams  *sm.Server // nil without stream management
 
 	background sync.WaitGroup // what is done for resources beside their readers
+
+	// linking puts in order who has to do with a resource whose session was lost: it
+	// guards the values of links, Resource.ending, and changes of Resource.at.
+	// Nothing but links is locked with it.
+	linking sync.Mutex
 }
 
 // Accounts is who has an account. Implementations are safe for concurrent use.

@@ -13,9 +13,10 @@ import (
 
 // account is what the router knows of an account while it has resources, or while
 // somebody works with it. Nobody holds the locks of two accounts. Where several are
-// held they were taken in this order: of a pair, flushing, mu, storing, and then those
-// that nothing else is taken with (of the table, of requests, of a resource).
-// Modules are called with none of them, but for gates and interceptors.
+// held they were taken in this order: settling, of a pair, flushing, mu, storing, and
+// then those that nothing else is taken with (of the table, of requests, of a
+// resource). Modules are called with none of them, but for gates and interceptors,
+// and for what they are told of a resource that is gone, with settling.
 type account struct {
 	addr jid.JID
 
@@ -37,6 +38,9 @@ type account struct {
 	// for a client with it. flushing is held by who hands them out.
 	storing  sync.Mutex
 	flushing turn
+
+	// settling is held while what a resource has not acknowledged is sent on.
+	settling sync.Mutex
 }
 
 // lock takes mu. The caller defers unlock, lest a panic of a module or a store
@@ -155,7 +159,8 @@ func (t *table) leave(a *account) {
 
 // claim reserves a full JID for a connection. If it is taken, claim replaces the
 // holder when replace is true, and otherwise changes nothing; the holder is
-// returned in either case. A resource that was replaced still uses its account: the
+// returned in either case. One more than limit takes the place of one whose session
+// was lost, which is returned too. A resource that was replaced still uses its account: the
 // caller calls done when the connection is over, whoever has the address by then.
 func (t *table) claim(addr jid.JID, c *Connection, replace bool, limit int) (r, holder *Resource, err error) {
 	t.mu.Lock()
@@ -171,7 +176,11 @@ func (t *table) claim(addr jid.JID, c *Connection, replace bool, limit int) (r, 
 	case holder != nil && !replace:
 		return nil, holder, nil
 	case holder == nil && len(now) >= limit:
-		return nil, nil, errTooManyResources
+		// Who is away makes room for who is there: a client that cannot resume its
+		// sessions, and binds a new name each time, would lock itself out.
+		if holder = longestLost(now); holder == nil {
+			return nil, nil, errTooManyResources
+		}
 	}
 	r = newResource(addr, a, c)
 	next := make([]*Resource, 0, len(now)+1)
@@ -184,6 +193,16 @@ func (t *table) claim(addr jid.JID, c *Connection, replace bool, limit int) (r, 
 	a.resources.Store(&next)
 	a.users++
 	return r, holder, nil
+}
+
+// longestLost returns the resource whose session was lost first, or nil.
+func longestLost(list []*Resource) (first *Resource) {
+	for _, r := range list {
+		if at := r.lost.Load(); at != 0 && (first == nil || at < first.lost.Load()) {
+			first = r
+		}
+	}
+	return first
 }
 
 // release gives an address back, unless somebody else holds it by now.

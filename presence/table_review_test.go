@@ -151,7 +151,7 @@ func TestEvictionDoesNotHideSuccessor(t *testing.T) {
 	second.resource = res // Bind has come this far
 	third := bind("juliet@xmpp.test/balcony")
 	show(third)
-	r.evict(t.Context(), first) // and goes on
+	r.evict(t.Context(), first, &stream.Error{Condition: stream.Conflict}) // and goes on
 	heard := watch.early.Load().stanzas
 	require.Equal(t, "<presence to='juliet@xmpp.test' from='juliet@xmpp.test/balcony'/>", string(heard[len(heard)-1]))
 	third.connection().Leave()

@@ -64,13 +64,15 @@ type TrackerOptions struct {
 // [stanza.Conn.All] calls [Tracker.Apply] instead.
 //
 // A Tracker serves one session at a time. Call [Tracker.Reset] when a new one
-// begins, before the first presence is sent. All methods are safe for concurrent
+// begins, before the first presence is sent; on a [stanza.Conn] that outlives its
+// sessions that is done for the program. All methods are safe for concurrent
 // use.
 type Tracker struct {
 	opts TrackerOptions
 
-	mu   sync.Mutex
-	view view
+	mu       sync.Mutex
+	view     view
+	restored *stanza.Presence // what Available has sent last; nil while not available
 }
 
 // The bounds of a Tracker that are no options.
