@@ -207,6 +207,9 @@ func (x xml) AppendXML(dst []byte) ([]byte, error) { return append(dst, x...), n
 // order (XEP-0198 §5).
 func TestKilledServer(t *testing.T) {
 	seeds := uint64(300)
+	if os.Getenv("STANZAKIT_ADVERSARIAL_FULL") != "" {
+		seeds = 5000
+	}
 	if v, err := strconv.ParseUint(os.Getenv("STANZAKIT_SEEDS"), 10, 64); err == nil {
 		seeds = v
 	}
