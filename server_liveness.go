@@ -7,10 +7,12 @@ import (
 )
 
 // The silence after which a client is asked for a sign of life, and after which
-// it is given up.
+// it is given up. RFC 6120 §4.6.4: not more often than every five minutes. A
+// connection that is dead when there is something to send is found by the kernel.
 const (
-	defaultSoft = 90 * time.Second
-	defaultHard = 180 * time.Second
+	defaultSoft        = 5 * time.Minute
+	defaultHard        = 10 * time.Minute
+	defaultUserTimeout = time.Minute
 )
 
 // watch returns how clients are watched.
@@ -21,6 +23,7 @@ func (s *Server) watch() stream.Liveness {
 // watchful returns l with the given defaults, and a ping.
 func watchful(l stream.Liveness, soft, hard time.Duration) stream.Liveness {
 	l.Soft, l.Hard = orDefaultTime(l.Soft, soft), orDefaultTime(l.Hard, hard)
+	l.UserTimeout = orDefaultTime(l.UserTimeout, defaultUserTimeout)
 	l.Keepalive = max(l.Keepalive, 0)
 	if l.Probe == nil {
 		l.Probe = probe

@@ -206,8 +206,18 @@ func (s *Session) CountWith(c Counter) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	s.counter = c
-	if s.out.ledger != nil && !s.out.settled {
+	s.handlesLocked(c)
+}
+
+// handlesLocked tells the ledger who counts. If the session was lost before
+// anybody did, nobody knows of what it would hand out now: it comes again.
+func (s *Session) handlesLocked(c Counter) {
+	switch {
+	case s.out.ledger == nil:
+	case !s.out.settled:
 		s.out.ledger.Handles(c)
+	case s.out.lost:
+		s.Freeze()
 	}
 }
 
@@ -223,8 +233,8 @@ func (s *Session) Counter() Counter {
 func (s *Session) countItself() {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	if s.counter == nil && s.out.ledger != nil && !s.out.settled {
-		s.out.ledger.Handles(s)
+	if s.counter == nil {
+		s.handlesLocked(s)
 	}
 }
 

@@ -22,6 +22,12 @@ type Liveness struct {
 	// and is at least twice as long.
 	Hard time.Duration
 
+	// UserTimeout is how long what was sent may stay without an acknowledgement of
+	// TCP before the kernel gives the connection up (RFC 5482), where it has such an
+	// option: on Linux. It finds a dead connection soon when there is something
+	// to say, which Soft and Hard need not then. Zero means as long as Hard.
+	UserTimeout time.Duration
+
 	// Keepalive is the time without anything sent after which this side sends a
 	// space (RFC 6120 §4.6.1), which keeps address translators from forgetting
 	// the connection. Zero sends none.
@@ -43,6 +49,9 @@ func (l Liveness) normal() Liveness {
 	if l.Hard > 0 && l.Soft > 0 {
 		l.Hard = max(l.Hard, 2*l.Soft)
 	}
+	if l.UserTimeout <= 0 {
+		l.UserTimeout = l.Hard
+	}
 	return l
 }
 
@@ -53,7 +62,7 @@ func (l *Liveness) watches() bool { return l.Soft > 0 || l.Hard > 0 || l.Keepali
 // it, set for whatever is due first.
 type liveness struct {
 	mu    sync.Mutex
-	opts  Liveness
+	opts  Liveness // UserTimeout is the kernel's business
 	timer *time.Timer
 	over  bool
 	heard int64 // of the peer, as far as was noticed; see ticks
@@ -80,14 +89,14 @@ func (l *liveness) stop() {
 // watchPeer begins the watch.
 func (s *Session) watchPeer(opts Liveness) {
 	opts = opts.normal()
+	if opts.UserTimeout > 0 {
+		setUserTimeout(s.raw, opts.UserTimeout)
+	}
 	if !opts.watches() {
 		return
 	}
 	if idle := s.peer.idle / 2; idle > 0 && (opts.Keepalive == 0 || idle < opts.Keepalive) {
 		opts.Keepalive = idle // XEP-0478 §3: more silence than that and it ends the stream
-	}
-	if opts.Hard > 0 {
-		setUserTimeout(s.raw, opts.Hard)
 	}
 	l := &s.live
 	l.mu.Lock()

@@ -165,6 +165,7 @@ func (o *outbox) queueLocked(b []byte, stanza bool, k Kept) error {
 				r.manage(true)
 			}
 			if err := o.ledger.Keep(b, k); errors.Is(err, ErrRepeated) {
+				k.Receipt.repeated()
 				return nil
 			} else if err != nil {
 				// It may want to ask the peer for what makes room.

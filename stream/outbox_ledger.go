@@ -57,6 +57,7 @@ func (o *outbox) hold(ctx context.Context, b []byte, wait bool, k Kept) error {
 		return next.out.send(ctx, b, wait, k)
 	}
 	if errors.Is(err, ErrRepeated) {
+		k.Receipt.repeated()
 		return nil
 	}
 	return err

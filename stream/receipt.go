@@ -158,3 +158,12 @@ func (r *Receipt) Settle(acked bool, reason error) {
 		r.moveLocked(Unknown, reason)
 	}
 }
+
+// repeated settles the receipt of a stanza that another process has sent: what
+// became of it is not known here. The receipt may be nil.
+func (r *Receipt) repeated() {
+	if r != nil {
+		r.advance(Written, nil)
+		r.Settle(false, ErrRepeated)
+	}
+}

@@ -42,8 +42,8 @@ func TestSessionCarriesStanzasBothWays(t *testing.T) {
 		require.NoError(t, server.Send(ctx, raw(`<presence/>`)))
 		require.Equal(t, `<message to='a@b'><body>hi &amp; bye</body></message>`, <-fromClient)
 		require.Equal(t, `<presence/>`, <-fromServer)
-		in, out := client.Counts()
 		synctest.Wait()
+		in, out := client.Counts()
 		require.Equal(t, []uint32{1, 1}, []uint32{in, out})
 
 		// RFC 6120 §4.4: both closing tags, and both sides know it was orderly.

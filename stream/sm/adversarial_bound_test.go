@@ -121,7 +121,9 @@ func adversarialM09(t *testing.T) {
 	// Both sides at once, each with a handler that answers everything it gets.
 	bubble(t, "echo", func(t *testing.T) {
 		var echoed atomic.Int64
-		server := sm.NewServer(&sm.ServerOptions{Policy: sm.Policy{QueueBytes: bound}})
+		// While a handler runs others have its room too, so the client may be ahead by
+		// that much, and the server needs room for all the answers.
+		server := sm.NewServer(&sm.ServerOptions{Policy: sm.Policy{QueueBytes: 3 * bound}})
 		c := newClient(t, &sm.ClientOptions{Policy: sm.Policy{QueueBytes: bound}})
 		a, b := memconn.Pipe()
 		cs, ss, err, _ := try(t, a, b, c, server)
@@ -134,7 +136,9 @@ func adversarialM09(t *testing.T) {
 			done <- ss.Serve(func(el *stream.Element) error { return ss.Send(context.Background(), message0Text(el.Attr("id"))) })
 		}()
 		for i := range 500 {
-			require.NoError(t, cs.Send(t.Context(), message(i)))
+			if err := cs.Send(t.Context(), message(i)); err != nil {
+				require.NoError(t, errors.Join(err, <-done, <-done), "%d", i)
+			}
 		}
 		synctest.Wait()
 		require.EqualValues(t, 500, echoed.Load())
@@ -212,7 +216,7 @@ func adversarialM17(t *testing.T) {
 			heard := p.say(message0("m1") + message0("m2") + message0("m3") + request)
 			require.Equal(t, 1, strings.Count(heard, "<a "), "it is not withheld")
 			require.Contains(t, p.say(request), answer(1))
-			require.NotContains(t, p.got.String(), answer(2))
+			require.NotContains(t, p.all(), answer(2))
 			close(release)
 			<-time.After(time.Second)
 			require.Equal(t, answer(3), p.heard(), "unasked; a panic costs one stanza, which is done with")

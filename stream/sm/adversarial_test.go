@@ -27,6 +27,7 @@ func TestAdversarial(t *testing.T) {
 		{"M05", adversarialM05},
 		{"M06", adversarialM06},
 		{"M07", adversarialM07},
+		{"M08", adversarialM08},
 		{"M09", adversarialM09},
 		{"M10", adversarialM10},
 		{"M13", adversarialM13},
@@ -200,7 +201,7 @@ func adversarialM05(t *testing.T) {
 			p.say(fmt.Sprintf(`<resumed xmlns='urn:xmpp:sm:3' h='%d' previd='x'/>`, j))
 			wg.Wait()
 			p.heard()
-			all := p.got.String()
+			all := p.all()
 			all = all[strings.Index(all, "previd='x'/>"):]
 			var got []string
 			for _, part := range strings.Split(all, "<message id='")[1:] {
@@ -415,7 +416,7 @@ func adversarialM13(t *testing.T) {
 			require.NoError(t, <-party.served)
 		}
 	})
-	// What somebody else was given is worth nothing (§7).
+	// What somebody else was given is worth nothing (§10).
 	synctest.Test(t, func(t *testing.T) {
 		server := sm.NewServer(nil)
 		c := newClient(t, nil)

@@ -105,8 +105,6 @@ type run struct {
 	current                          *stream.Session // of the client
 	currentServer                    *stream.Session
 	clientDone                       chan struct{} // of the last session of the client
-	began                            chan struct{} // the server has got something, so it is managed
-	beginOnce                        sync.Once
 	sending                          sync.WaitGroup
 	resumed, fresh                   int
 	clientBytes, serverBytes         int // of the first connection
@@ -127,7 +125,6 @@ func (r *run) pause(t *testing.T, rng *rand.Rand) {
 func (r *run) play(t *testing.T) {
 	policy := func() sm.Policy { return sm.Policy{Every: r.rng.IntN(4), AckEvery: r.rng.IntN(4)} }
 	r.receipts, r.leftAtClient, r.leftAtServer = map[string]*stream.Receipt{}, map[string]bool{}, map[string]bool{}
-	r.began = make(chan struct{})
 	r.server = sm.NewServer(&sm.ServerOptions{Policy: policy(), Max: 10 * time.Minute, Over: func(_ *sm.Link, left []sm.Left, _ error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -167,9 +164,7 @@ func (r *run) play(t *testing.T) {
 		}
 		r.collect()
 		r.serveClient(t, cs)
-		if r.fresh+r.resumed == 1 || r.currentServer != nil && r.server != nil {
-			r.sendFromServer(t)
-		}
+		r.sendFromServer(t)
 		for range each / len(cuts) {
 			r.send(t, cs, fmt.Sprintf("c%02d", next))
 			next++
@@ -410,8 +405,8 @@ func cutRun(t *testing.T, seed uint64, set func(r *run), place func(r *run)) *ru
 // the session could be resumed, and everything that may be is reported if not.
 // SM_CUT_SEEDS says how many random runs there are, SM_CUT_BASE which is the
 // first.
-func TestCutAtEveryByte(t *testing.T) {
-	count, base := seeds(t, 1500)
+func adversarialM08(t *testing.T) {
+	count, base := seeds(t, 8000)
 	step := 1
 	if sm.RaceEnabled || testing.Short() {
 		step, count = 17, min(count, 150)

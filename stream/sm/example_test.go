@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"time"
 
 	"stanzakit.dev/xmpp/internal/memconn"
@@ -22,7 +21,7 @@ func Example() {
 	server := sm.NewServer(nil)      // one for all clients
 	client, err := sm.NewClient(nil) // one for all connections
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	connect := func() *stream.Session {
 		a, b := memconn.Pipe()
@@ -33,7 +32,7 @@ func Example() {
 				Features: []stream.Feature{trusted(), server.Feature(), bind.Server(nil)},
 			})
 			if err != nil {
-				log.Fatal(err)
+				panic(err)
 			}
 			_ = s.Serve(func(el *stream.Element) error {
 				fmt.Println("the server got", el.Attr("id"))
@@ -45,7 +44,7 @@ func Example() {
 			Features: []stream.Feature{trusted(), client.Feature(), bind.Client(nil)},
 		})
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		go s.Serve(func(*stream.Element) error { return nil }) // ends with the session
 		fmt.Println("connected; resumed:", client.Link().Resumed())
@@ -55,21 +54,21 @@ func Example() {
 	session := connect()
 	first, err := session.SendReceipt(ctx, text(`<message id='1'/>`))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	if err := first.Wait(ctx, stream.Acked); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	session.Abort(errors.New("the train is in a tunnel"))
 	second, err := session.SendReceipt(ctx, text(`<message id='2'/>`))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println("2 is", second.State())
 
 	session = connect()
 	if err := second.Wait(ctx, stream.Acked); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println("2 is", second.State())
 	_ = session.Close(ctx)

@@ -38,7 +38,6 @@ type peer struct {
 	mu   sync.Mutex
 	got  strings.Builder
 	seen int
-	gone bool // the other side has closed
 }
 
 func newPeer(t *testing.T, conn net.Conn) *peer {
@@ -49,7 +48,6 @@ func newPeer(t *testing.T, conn net.Conn) *peer {
 			n, err := conn.Read(buf)
 			p.mu.Lock()
 			p.got.Write(buf[:n])
-			p.gone = p.gone || err != nil
 			p.mu.Unlock()
 			if err != nil {
 				return
@@ -250,4 +248,12 @@ func framed() stream.Feature {
 			return out, err
 		},
 	}
+}
+
+// all waits until everybody waits, and returns everything that was heard.
+func (p *peer) all() string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.got.String()
 }

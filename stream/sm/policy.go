@@ -31,8 +31,8 @@ type Policy struct {
 	Every int
 
 	// AckEvery is after how many stanzas this side acknowledges them without
-	// being asked, or a few more if they are handled late. Zero means only when
-	// asked.
+	// being asked; up to twice as many if it was asked meanwhile, or handles them
+	// late. Zero means only when asked.
 	AckEvery int
 
 	// QueueBytes bounds the stanzas that are kept, with 64 bytes for each. Zero

@@ -160,7 +160,7 @@ func (s *Server) find(id string, who jid.JID) *Link {
 	s.mu.Lock()
 	l := s.links[id]
 	s.mu.Unlock()
-	// XEP-0198 §7: whoever knows the SM-ID of another account has not proved
+	// XEP-0198 §10: whoever knows the SM-ID of another account has not proved
 	// to be that account.
 	if l == nil || l.Addr().Bare() != who.Bare() {
 		return nil
