@@ -28,6 +28,15 @@ func TestAdversarial(t *testing.T) {
 		"L07": adversarialL07,
 		"G01": adversarialG01,
 		"X28": adversarialX28,
+		"M05": adversarialM05,
+		"M09": adversarialM09,
+		"M10": adversarialM10,
+		"M14": adversarialM14,
+		"M07": adversarialM07,
+		"M11": adversarialM11,
+		"M18": adversarialM18,
+		"M19": adversarialM19,
+		"M21": adversarialM21,
 	} {
 		t.Run(id, attack)
 	}

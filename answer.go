@@ -19,8 +19,8 @@ func Answer(ctx context.Context, address, password string, answer func(*stanza.M
 
 // Answer connects, becomes available, and answers each chat message that has a
 // body with what answer returns; nil means no answer. Requests are answered with
-// service-unavailable. It runs until the stream is over or ctx ends, and returns
-// why.
+// service-unavailable. It runs until the connection is over or ctx ends, and returns
+// why; with Reconnect set, the connection outlives its streams.
 //
 // The message is borrowed until answer returns. Calls are made one after the
 // other. Programs that want anything more use [Client.Connect].
@@ -32,7 +32,9 @@ func (c *Client) Answer(ctx context.Context, answer func(*stanza.Message) *stanz
 	defer conn.Close(ctx)
 	// RFC 6121 §4.2: without initial presence a server does not hand out
 	// messages to the bare JID.
-	if err := conn.Send(ctx, &stanza.Presence{}); err != nil {
+	available := func(ctx context.Context, s stanza.Sender) error { return s.Send(ctx, &stanza.Presence{}) }
+	conn.Restore(availableKey{}, available)
+	if err := available(ctx, conn); err != nil {
 		return err
 	}
 	for st, err := range conn.All(ctx) {
@@ -51,3 +53,6 @@ func (c *Client) Answer(ctx context.Context, answer func(*stanza.Message) *stanz
 	}
 	return conn.Err()
 }
+
+// availableKey finds what Answer restores.
+type availableKey struct{}

@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"time"
 
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
 	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/auth"
-	"stanzakit.dev/xmpp/stream/bind"
 	"stanzakit.dev/xmpp/stream/dial"
+	"stanzakit.dev/xmpp/stream/sm"
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
@@ -45,8 +44,11 @@ type Client struct {
 
 	// DirectTLS begins TLS with the first byte of the connection (XEP-0368), at
 	// a port for that: Addr, or what the DNS says about the service xmpps-client
-	// of the domain, or 5223. False means STARTTLS. Neither falls back to the
-	// other; both are as secure.
+	// of the domain, or 5223, and nothing else will do. False leaves it to the
+	// records of the domain, those for direct TLS and those for STARTTLS as one
+	// set; without such records, and with Addr, it is STARTTLS. Both are as
+	// secure: the certificate is checked in the same way, and without TLS there is
+	// no connection. For STARTTLS alone set the TLS of Dial.
 	DirectTLS bool
 
 	// RootCAs are the authorities to trust; nil means the system's. It is a
@@ -62,7 +64,7 @@ type Client struct {
 	Auth *auth.ClientOptions
 
 	// Dial adjusts how the server is found; nil means the defaults of
-	// dial.Options. Its TLS is as DirectTLS of the Client has it.
+	// dial.Options. Addr and DirectTLS, if set, prevail over its Server and TLS.
 	Dial *dial.Options
 
 	// Conn adjusts the connection that Connect returns; nil means the defaults
@@ -86,6 +88,24 @@ type Client struct {
 	// resource. Zero means 30 seconds. Finding the server and connecting is
 	// bounded by the context and by the Timeout of Dial, one minute unless set.
 	Timeout time.Duration
+
+	// Reconnect says how to stay connected: with it the connection that Connect
+	// returns outlives its sessions, see [stanza.Conn]. Nil means that it ends with
+	// its session.
+	Reconnect *Reconnect
+
+	// Management adjusts stream management (XEP-0198), by which receipts tell what
+	// the server has acknowledged and lost sessions are resumed. It is used where
+	// the server has it. Nil means the defaults of sm.ClientOptions; sessions can be
+	// resumed with Reconnect only then.
+	Management *sm.ClientOptions
+	// NoManagement uses no stream management.
+	NoManagement bool
+
+	// Liveness says when a server that is silent is asked for a sign of life, and
+	// when it is given up for lost. Zero fields are 60 seconds for Soft, 120 for
+	// Hard, no Keepalive, and a ping (XEP-0199) for Probe; negative ones switch off.
+	Liveness stream.Liveness
 
 	// Trace observes the stream; nil observes nothing. With DirectTLS it hears
 	// nothing until there is TLS, except that it is Closed if that fails.
@@ -112,85 +132,82 @@ var ErrClient = errors.New("xmpp: unusable client")
 // authenticates and binds a resource (RFC 6120 §3 to §7). The caller closes the
 // connection that it returns.
 //
-// A token of an earlier login (XEP-0484, see auth.ClientOptions.Credentials) that
-// the server refuses costs a second connection, for which the password is used.
+// Of several places where the server may be, the next one is tried if one cannot be
+// reached, or fails before the client has begun to authenticate. A redirect
+// (§4.9.3.19) of a server that has shown its certificate is followed, three times
+// at most. A token of an earlier login (XEP-0484, see
+// auth.ClientOptions.Credentials) that the server refuses costs a second connection,
+// for which the password is used.
+//
+// With Reconnect, the connection gets another session when one is lost. A failure
+// of Connect itself is the caller's, and is not repeated.
 //
 // ctx bounds everything up to then; cancelling it later has no effect. Errors
 // tell what went wrong by type: *dial.Error, *tls.CertificateError, *sasl.Error,
 // *stream.Error, *bind.Error. One that wraps [ErrClient] says that a field of the
 // Client cannot be used, and that nothing was tried.
 func (c *Client) Connect(ctx context.Context) (*stanza.Conn, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	conn, err := c.dial(ctx)
-	if errors.Is(err, auth.ErrTokenRefused) && c.hasPassword() && ctx.Err() == nil {
-		// The token is forgotten, and what else there is to log in with takes a
-		// connection of its own.
-		return c.dial(ctx)
+	return c.begin(func(a *attempt) (*stream.Session, error) { return a.session(ctx) })
+}
+
+// ConnectOn is Connect on a connection that exists already. It closes nc on
+// error. With Reconnect, further sessions are on connections that the Client makes
+// itself, as Connect does.
+func (c *Client) ConnectOn(ctx context.Context, nc net.Conn) (*stanza.Conn, error) {
+	tried := false
+	conn, err := c.begin(func(a *attempt) (*stream.Session, error) {
+		tried = true
+		t := c.tlsOptions()
+		return a.negotiate(ctx, nc, &t, c.DirectTLS)
+	})
+	if !tried {
+		nc.Close()
 	}
 	return conn, err
 }
 
-// dial makes one attempt to connect.
-func (c *Client) dial(ctx context.Context) (*stanza.Conn, error) {
-	var o dial.Options
-	if c.Dial != nil {
-		o = *c.Dial
+// begin makes the first session, and the connection on it.
+func (c *Client) begin(first func(*attempt) (*stream.Session, error)) (*stanza.Conn, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	if c.Addr != "" {
-		o.Server = c.Addr
-	}
-	o.TLS = dial.StartTLS
-	if c.DirectTLS {
-		o.TLS = dial.DirectTLS
-	}
-	nc, target, err := dial.Client(ctx, c.JID.DomainJID(), &o)
+	managed, err := c.managed()
 	if err != nil {
 		return nil, err
 	}
-	t := c.tlsOptions()
-	t.Target = net.JoinHostPort(target.Host, strconv.Itoa(int(target.Port)))
-	return c.connect(ctx, nc, &t)
-}
-
-// ConnectOn is Connect on a connection that exists already. It closes nc on
-// error.
-func (c *Client) ConnectOn(ctx context.Context, nc net.Conn) (*stanza.Conn, error) {
-	if err := c.check(); err != nil {
-		nc.Close()
-		return nil, err
-	}
-	t := c.tlsOptions()
-	return c.connect(ctx, nc, &t)
-}
-
-// connect opens a stream on nc, with TLS beneath it or in it.
-func (c *Client) connect(ctx context.Context, nc net.Conn, t *xtls.ClientOptions) (*stanza.Conn, error) {
-	o := c.options(t)
-	if c.DirectTLS {
-		timeout := c.Timeout
-		if timeout <= 0 {
-			timeout = defaultNegotiationTimeout
-		}
-		deadline := time.Now().Add(timeout)
-		bounded, cancel := context.WithDeadlineCause(ctx, deadline, stream.ErrNegotiationTimeout)
-		secured, sec, err := xtls.ClientHandshake(bounded, nc, o.To, t)
-		cancel()
+	if c.Reconnect == nil {
+		session, err := first(&attempt{client: c, managed: managed})
 		if err != nil {
-			if c.Trace != nil && c.Trace.Closed != nil {
-				c.Trace.Closed(err)
-			}
 			return nil, err
 		}
-		nc, o.Security = secured, &sec
-		o.Timeout = remaining(deadline)
+		return stanza.NewConn(session, c.Conn), nil
 	}
-	session, err := stream.Initiate(ctx, nc, o)
+	s, err := c.supervise(managed)
 	if err != nil {
 		return nil, err
 	}
-	return stanza.NewConn(session, c.Conn), nil
+	a := &attempt{client: c, managed: managed}
+	session, err := first(a)
+	if err != nil {
+		return nil, err
+	}
+	return s.begin(session, a.target), nil
+}
+
+// managed returns what manages the streams of one connection, or nil.
+func (c *Client) managed() (*sm.Client, error) {
+	if c.NoManagement {
+		return nil, nil
+	}
+	o := c.Management
+	if o == nil {
+		o = &sm.ClientOptions{NoResume: c.Reconnect == nil}
+	}
+	m, err := sm.NewClient(o)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrClient, err)
+	}
+	return m, nil
 }
 
 // remaining returns the time until a deadline, for options in which zero means
@@ -242,42 +259,4 @@ func (c *Client) tlsOptions() xtls.ClientOptions {
 		t.RootCAs = c.RootCAs
 	}
 	return t
-}
-
-// options puts the parts together.
-func (c *Client) options(t *xtls.ClientOptions) *stream.InitiateOptions {
-	var a auth.ClientOptions
-	if c.Auth != nil {
-		a = *c.Auth
-	}
-	if c.Password != "" {
-		a.Password = c.Password
-	}
-	o := &stream.InitiateOptions{
-		To:      c.JID.DomainJID(),
-		From:    c.JID,
-		Lang:    c.Lang,
-		Limits:  c.Limits,
-		Timeout: c.Timeout,
-		Trace:   c.Trace,
-	}
-	if o.Limits == nil {
-		o.Limits = &stream.Limits{ElementBytes: 2 << 20, Elements: 65_536}
-	}
-	switch {
-	case c.InsecureWithoutTLS:
-		o.Profile = stream.InsecureC2S()
-		a.InsecureWithoutTLS = true
-	case !c.DirectTLS: // XEP-0368 §2: STARTTLS is not used over direct TLS
-		o.Features = append(o.Features, xtls.StartTLSClient(t))
-	}
-	// Before authentication, for those that come before it, such as registration;
-	// the others are not considered until they may be.
-	o.Features = append(o.Features, c.Features...)
-	o.Features = append(o.Features,
-		auth.SASL2Client(&a), // where the server has it
-		auth.Client(&a),
-		bind.Client(&bind.ClientOptions{Resource: c.JID.Resource(), Tag: c.Tag}),
-	)
-	return o
 }

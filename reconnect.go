@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"stanzakit.dev/xmpp/stanza"
 )
 
 // Reconnect says how a [Client] stays connected. Nil means that it does not: a
@@ -85,8 +87,20 @@ type Reconnect struct {
 	// otherwise.
 	Retry func(err error, otherwise bool) bool
 
-	// Events is told what happens, in order and never two at a time. It must not
-	// wait: nothing goes on until it returns. Nil means that nobody is told.
+	// Resend decides about a stanza that a session has left without an
+	// acknowledgement when it could not be resumed: whether it is sent again on the
+	// fresh one, with the same id and, if it is a message, with the time at which it
+	// was sent first (XEP-0198 §4, XEP-0203). Unsent says that it was certainly not
+	// sent before; otherwise the server may have got it, and its recipient gets it
+	// twice. It is not asked about requests, whose senders are told by Do. Nil means
+	// yes for messages of the types chat, normal and groupchat that nobody has a
+	// receipt for: who has one is told by it. What is not sent again is in Connected.
+	Resend func(st stanza.Stanza, unsent bool) bool
+
+	// Events is told what happens, in order and never two at a time, on a goroutine
+	// of its own: it may use the connection, and close it. If it falls behind by more
+	// than 256 events, the oldest of those that tell of failures are dropped. Nil
+	// means that nobody is told.
 	Events func(Event)
 }
 

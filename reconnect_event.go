@@ -3,10 +3,12 @@ package xmpp
 import (
 	"fmt"
 	"time"
+
+	"stanzakit.dev/xmpp/stanza"
 )
 
-// Event is what [Reconnect] tells of: a [Connected], [Suspended], [Failed] or
-// [Closed]. The first is a Connected and the last a Closed. String describes it
+// Event is what [Reconnect] tells of: a [Connected], [Suspended], [Failed],
+// [Incomplete] or [Closed]. The first is a Connected and the last a Closed. String describes it
 // in one line, without secrets.
 type Event interface {
 	String() string
@@ -22,6 +24,11 @@ type Connected struct {
 	Attempt int
 	// Down is how long there was no session.
 	Down time.Duration
+	// Resent and Unacked are, on a fresh session, what the earlier one has left
+	// without an acknowledgement: the stanzas that are sent again, and those that are
+	// not, which may be lost or not. They are the program's own. Without stream
+	// management nobody knows of any.
+	Resent, Unacked []stanza.Stanza
 }
 
 // Suspended: the connection was lost, and there will be an attempt to get another.
@@ -44,6 +51,15 @@ type Failed struct {
 	Delay time.Duration
 }
 
+// Incomplete: on a fresh session, something could not be set up that had been set up
+// on an earlier one (see [stanza.Conn.Restore]), or something could not be sent
+// that had waited; the session goes on without it. Before Closed, it tells that
+// stanzas still waited.
+type Incomplete struct {
+	// Err says what, and why.
+	Err error
+}
+
 // Closed: that was all. There will be no other event.
 type Closed struct {
 	// Cause is nil if the program has ended it. Otherwise it is the error after
@@ -52,10 +68,11 @@ type Closed struct {
 	Cause error
 }
 
-func (Connected) event() {}
-func (Suspended) event() {}
-func (Failed) event()    {}
-func (Closed) event()    {}
+func (Connected) event()  {}
+func (Suspended) event()  {}
+func (Failed) event()     {}
+func (Incomplete) event() {}
+func (Closed) event()     {}
 
 // String describes the event.
 func (e Connected) String() string {
@@ -78,6 +95,9 @@ func (e Suspended) String() string {
 func (e Failed) String() string {
 	return fmt.Sprintf("attempt %d failed, trying again in %s: %v", e.Attempt, e.Delay, e.Err)
 }
+
+// String describes the event.
+func (e Incomplete) String() string { return fmt.Sprintf("not everything is as it was: %v", e.Err) }
 
 // String describes the event.
 func (e Closed) String() string {

@@ -319,6 +319,7 @@ func TestResumption(t *testing.T) {
 			romeo.chat(balcony, "2")
 			romeo.say(`<presence><show>away</show></presence>`)
 			romeo.say(`<message to='` + juliet + `'><body>3</body></message>`)
+			synctest.Wait() // or what the others do might come before it
 			tybalt := join(t, s, "tybalt", "street")
 			tybalt.say(`<presence type='probe' to='` + juliet + `'/>`)
 			// Somebody of her own account sees her too, and her roster changes.
@@ -409,6 +410,9 @@ func TestResumptionThatNeverComes(t *testing.T) {
 		}, romeo.bodies())
 		require.Subset(t, d.read(), []string{"detached balcony", "gone balcony"})
 
+		n, err = offline.Count(t.Context(), address(juliet))
+		require.NoError(t, err)
+		require.Equal(t, 3, n, "without the copy (XEP-0280)")
 		c.back(t) // the old session is not found, and a new one begins
 		c.say(`<presence/>`)
 		synctest.Wait()

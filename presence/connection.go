@@ -44,7 +44,8 @@ type Connection struct {
 	resource *Resource     // claimed during binding, or taken over
 	resuming *sm.Link      // of the session that this one resumes, or nil
 	released bool          // the resource was given up
-	served   chan struct{} // closed when nothing more is handed to the router, and the resource left to its link
+	over     bool          // and nothing more is handed to the router
+	served   chan struct{} // closed then; nil when nobody waits
 	evicting sync.WaitGroup
 }
 
@@ -54,7 +55,7 @@ type connKey struct{}
 // Connect makes room for a client that is about to negotiate. The caller calls
 // Leave when all is over. ctx is the parent of the contexts that handlers get.
 func (r *Router) Connect(ctx context.Context) *Connection {
-	c := &Connection{router: r, began: r.removed.count(), served: make(chan struct{})}
+	c := &Connection{router: r, began: r.removed.count()}
 	ctx = context.WithValue(ctx, connKey{}, c)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.negotiation, c.stop = context.WithCancelCause(ctx)
@@ -114,10 +115,30 @@ func (c *Connection) Serve(session *stream.Session) error {
 func (c *Connection) heard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.served:
-	default:
+	c.over = true
+	if c.served != nil {
 		close(c.served)
+		c.served = nil
+	}
+}
+
+// wait waits for heard, or for the end of ctx.
+func (c *Connection) wait(ctx context.Context) error {
+	c.mu.Lock()
+	over := c.over
+	if !over && c.served == nil {
+		c.served = make(chan struct{})
+	}
+	served := c.served
+	c.mu.Unlock()
+	if over {
+		return nil
+	}
+	select {
+	case <-served:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

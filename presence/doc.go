@@ -68,6 +68,25 @@
 // and its roster only as long: see Router.Rosters for what that means for a store that
 // others write to. When an account is removed, tell the router with [Router.Forget].
 //
+// # Resumption
+//
+// With stream management (XEP-0198), which Router.Management adjusts, a client that loses
+// its connection can come back on another one. Until then its [Resource] stays where it
+// is: available if it was, seen by its contacts, found by modules, and what it is sent is
+// kept, up to a bound. Its address can be bound anew, and a resource whose client is away
+// makes room for one more than Router.MaxResources; both end the session that could be
+// resumed.
+//
+// When the client does not come back in time, or its stream is closed, or this side ends
+// it, the resource goes, once, and what the client has not acknowledged is treated as if
+// the resource had not been there (XEP-0198 §4): a message goes to whoever is available,
+// or waits with the time at which it was sent, or returns to its sender, as RFC 6121 §8
+// has it for that address; a request comes back; presence, and copies for that resource,
+// are dropped. A message to the bare JID that another resource, which is there still, has
+// got as well is not sent on; when that is doubtful it is, since it is better to get one
+// twice than not at all. Stored messages stay in the store until they are acknowledged.
+// A message that comes while this is done may be stored ahead of those; the stamps tell.
+//
 // # Concurrency
 //
 // Everything here is safe for concurrent use. Nobody waits for a client while holding a
@@ -92,15 +111,14 @@
 // unavailable presence, directed presence, priorities), §5 (delivery of messages), §8
 // (server rules, as in its tables); the server's side of §2 (rosters, pushes, versions),
 // whose parts are in package roster. RFC 6120 §7.7.2.2 (conflicts), §8.1.2.1 (who sends),
-// §10 (routing within this server). XEP-0160 (offline messages) with the
+// §10 (routing within this server). XEP-0198 §4 (stanzas that were not acknowledged) and
+// §5 (resources of sessions that are resumed). XEP-0160 (offline messages) with the
 // hints of XEP-0334 and the time of XEP-0203.
 //
 // Left out:
 //
 //   - Other servers. A stanza for a domain that is not hosted, a request for a
 //     subscription among them, comes back with remote-server-not-found (RFC 6120 §10.4).
-//   - Stream management (XEP-0198): a session cannot be resumed yet. A Resource is
-//     already apart from its session so that it can be.
 //   - Negotiation, limits on connections and over time, and logging, which are up to the
 //     program. The Server of the root package is this package with all of that; the
 //     command in examples/embed puts together what it needs itself.

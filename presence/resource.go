@@ -24,8 +24,6 @@ type Resource struct {
 	// at is the connection that claimed it, or the last one that has meant to resume
 	// its session. It is changed with Router.linking held.
 	at atomic.Pointer[Connection]
-	// ending: its session cannot be resumed any more. Guarded by Router.linking.
-	ending bool
 	// lost is when its session was lost, Unix time in nanoseconds, or zero.
 	lost atomic.Int64
 
@@ -40,6 +38,8 @@ type Resource struct {
 	// as soon as the client has closed its side. What the client says until then
 	// is heard.
 	deaf atomic.Bool
+	// rank is the priority that it showed last.
+	rank atomic.Int32
 	// early is what came for the resource before there was a session; nil when
 	// that is decided.
 	early atomic.Pointer[early]
@@ -47,9 +47,7 @@ type Resource struct {
 	// shown is what the resource last broadcast of itself; nil if it is not
 	// available (RFC 6121 §4.2, §4.5). It is changed with account.mu held.
 	shown atomic.Pointer[shown]
-	// rank is the priority that it showed last, since then (Unix time in
-	// milliseconds).
-	rank  atomic.Int32
+	// since is when rank became what it is, Unix time in milliseconds.
 	since atomic.Int64
 	// interested: it has asked for the roster (RFC 6121 §2.1.4).
 	interested atomic.Bool
@@ -73,6 +71,8 @@ type Resource struct {
 	work *work
 	// gone is done when the resource is retired.
 	gone sync.Once
+	// ending: its session cannot be resumed any more. Guarded by Router.linking.
+	ending bool
 }
 
 type interceptor = func(t *stanza.Transit, st stream.Appender, next func(stream.Appender) error) error
@@ -266,10 +266,16 @@ func (r *Resource) crowded() bool {
 	if session == nil {
 		return false
 	}
-	if l := sm.Of(session); l != nil && l.Load() > 0.75 {
+	if l := sm.Of(session); l != nil && l.Load() > 0.75 && !r.connection().router.dropsResumption() {
 		return true
 	}
 	return session.Queued() > session.Limits().OutboundBytes/4*3
+}
+
+// dropsResumption reports whether sessions that are owed too much go on without
+// being resumable.
+func (r *Router) dropsResumption() bool {
+	return r.Management != nil && r.Management.Policy.Bound == sm.DropResumption
 }
 
 // intercepted is offer with what a module has put in between. If that panics, it

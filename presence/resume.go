@@ -167,10 +167,8 @@ func (r *Router) takeover(ctx context.Context, l *sm.Link) error {
 	}
 	for {
 		holder := res.connection()
-		select {
-		case <-holder.served:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := holder.wait(ctx); err != nil {
+			return err
 		}
 		if done, err := c.take(res, holder, l); done {
 			return err
@@ -326,8 +324,11 @@ func (r *Router) served(res *Resource, t *stanza.Transit, at time.Time) bool {
 	when, rank := at.UnixMilli(), int8(res.rank.Load())
 	for _, other := range res.account.connected() {
 		p := other.shown.Load()
-		if p == nil || !other.connected() || !p.reachable() || r.apart(t, other.addr) {
+		if p == nil || !p.reachable() || r.apart(t, other.addr) {
 			continue
+		}
+		if !other.connected() && other.link() == nil {
+			continue // otherwise this is done for it too, and after it was taken out
 		}
 		// What it shows it has shown at that time too.
 		if when > max(p.came, p.since.Load()) && p.priority >= rank && when > res.since.Load() {

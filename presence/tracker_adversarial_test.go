@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -105,6 +106,7 @@ func adversarialR21Server(t *testing.T) {
 		for _, row := range r21 {
 			require.NoError(t, conns[0].Send(t.Context(), &stanza.Presence{Extra: []stanza.Payload{rawXML(row.xml)}}))
 			require.NoError(t, tr.Available(t.Context(), conns[1], "", "", row.priority))
+			<-time.After(time.Second) // what waited offline is acknowledged
 			synctest.Wait()
 			var seen []presence.Availability
 			for _, a := range tr.Resources(account) {

@@ -172,7 +172,24 @@ func (c *Client) changed(events []Event) {
 // Sync succeeds. The error is that of [Get], [ErrOverflow], wraps [ErrFull], or is a
 // [*stanza.Error] with [stanza.BadRequest] for a reply that makes no sense.
 // Concurrent calls wait for each other.
+//
+// On a [stanza.Restorer], such as a [*stanza.Conn] that outlives its sessions, each
+// fresh session is synced too. Call Sync before the first presence is sent; then it
+// comes before it on those, too.
 func (c *Client) Sync(ctx context.Context, d Doer) error {
+	if err := c.sync(ctx, d); err != nil {
+		return err
+	}
+	if r, ok := d.(stanza.Restorer); ok {
+		r.Restore(restoreKey{c}, func(ctx context.Context, s stanza.Sender) error { return c.sync(ctx, s) })
+	}
+	return nil
+}
+
+// restoreKey finds what Sync leaves with a [stanza.Restorer].
+type restoreKey struct{ c *Client }
+
+func (c *Client) sync(ctx context.Context, d Doer) error {
 	for _, step := range []func() error{
 		func() error { c.load(ctx); return nil },
 		func() error { return c.fetch(ctx, d) },

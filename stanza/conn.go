@@ -40,6 +40,16 @@ type Options struct {
 	// concurrently. Nil means that errors are logged with [log/slog.Default],
 	// without the contents of the stanza.
 	Report func(ctx context.Context, st Stanza, err error)
+
+	// Supervisor finds another session when one was lost. Nil means that the Conn
+	// ends with its session. Programs set Reconnect of the Client of package xmpp
+	// rather than this.
+	Supervisor Supervisor
+
+	// QueueStanzas and QueueBytes bound what is kept of stanzas that are sent while
+	// there is no session; who sends one more waits for room. Zero or less means
+	// 1,000 stanzas and 1 MiB. They are of use with a Supervisor only.
+	QueueStanzas, QueueBytes int
 }
 
 const (
@@ -65,6 +75,13 @@ const (
 //
 // All methods are safe for concurrent use, from within handlers too. A Conn
 // lives until its session has ended; end it with [Conn.Close] or [Conn.Abort].
+//
+// A Conn with a [Supervisor] outlives its sessions. Whoever consumes it notices
+// nothing when one takes the place of another: what the earlier one has brought
+// comes first. What is sent meanwhile is queued, and a request stays open if its
+// session is resumed (XEP-0198 §5), or was not sent yet; otherwise it fails with the
+// cause of the loss. Done, Err and the ends of loops are about the Conn then, and
+// LocalAddr may be another one on a fresh session.
 type Conn struct {
 	opts Options
 	// link is the session beneath. It is behind a pointer because a Conn may
@@ -89,6 +106,20 @@ type Conn struct {
 	gap       bool  // a stanza was discarded: nothing more of this session is taken
 	clean     bool  // the stream was closed in good order
 	err       error // why the Conn has ended; set before done is closed
+
+	// What follows is of use with a Supervisor only, but for up.
+
+	life context.Context // ends when the program ends the Conn, or nobody else
+	stop context.CancelCauseFunc
+	up   atomic.Bool // the session takes what is sent; set with mu held
+
+	unsent    backlog       // waits for a session
+	flow      chan struct{} // closed when senders should look again; nil when none waits
+	left      int           // how many stanzas the end has left unsent
+	restorers []restorer
+	restoring bool          // the restorers have not all been called on this session
+	before    uint64        // stanzas up to this one came on earlier sessions
+	settled   chan struct{} // closed when those are handled; nil when nobody waits
 }
 
 // link is a session that a Conn runs on.
@@ -96,6 +127,10 @@ type link struct {
 	t    transport
 	who  parties
 	read chan struct{} // closed when the permanent reader has ended
+
+	// Of a session that follows another one:
+	cancel  context.CancelFunc // ends opening
+	opening sync.WaitGroup
 }
 
 // transport is what a Conn needs of a *[stream.Session].
@@ -155,45 +190,18 @@ func newConn(t transport, opts *Options) *Conn {
 	// The reserve holds at least one element of any size: Limits has room for
 	// two in the budget.
 	c.queue.reserve = c.queue.budget/2 + entryCost
+	if c.opts.Supervisor != nil {
+		c.life, c.stop = context.WithCancelCause(context.Background())
+		c.unsent.maxStanzas, c.unsent.maxBytes = c.opts.QueueStanzas, c.opts.QueueBytes
+		if c.unsent.maxStanzas <= 0 {
+			c.unsent.maxStanzas = defaultQueueStanzas
+		}
+		if c.unsent.maxBytes <= 0 {
+			c.unsent.maxBytes = defaultQueueBytes
+		}
+	}
 	c.attach(t)
 	return c
-}
-
-// attach makes t the session beneath c and starts its permanent reader.
-func (c *Conn) attach(t transport) {
-	l := &link{
-		t:    t,
-		who:  parties{t.LocalAddr(), t.RemoteAddr(), t.Role(), t.Profile().ContentNS},
-		read: make(chan struct{}),
-	}
-	c.link.Store(l)
-	c.mu.Lock()
-	c.gap = false
-	c.mu.Unlock()
-	t.CountWith(c)
-	// Owner: c. Stops when the session ends, by itself or through Close or
-	// Abort. Joined through l.read.
-	go func() {
-		defer close(l.read)
-		err := t.Serve(func(el *stream.Element) error { return c.receive(l, el) })
-		c.detached(t, err)
-	}()
-}
-
-// detached is called when the reader of a session has ended, with what its Serve
-// returned. Without somebody to resume the session that is the end of the Conn.
-func (c *Conn) detached(t transport, result error) {
-	err := t.Err()
-	if err == nil { // somebody else reads the session, so we never will
-		err = &stream.ClosedError{Cause: result}
-	}
-	clean := errors.Is(err, stream.ErrLocalClosed) || errors.Is(err, stream.ErrPeerClosed)
-	c.mu.Lock()
-	c.err, c.clean = err, clean
-	c.calls.fail(fmt.Errorf("stanza: waiting for a reply: %w", err))
-	c.mu.Unlock()
-	close(c.done)
-	notify(c.avail)
 }
 
 // notify wakes whoever waits on ch, now or the next time.
@@ -265,30 +273,58 @@ func (c *Conn) Taken() (received, handled uint32) {
 // What the peer sends meanwhile and neither the queue nor its reserve has room
 // for is counted in [Stats] and not handed out.
 //
+// While there is no session, Close ends the search for one. What still waited for
+// one is lost then, and the error says so.
+//
 // ctx bounds the wait; when it ends the connection is dropped. Close is
 // idempotent and may be called from anywhere, within a handler or a step of
 // [Conn.All] too.
 func (c *Conn) Close(ctx context.Context) error {
-	l := c.link.Load()
 	c.mu.Lock()
 	c.closing = true
+	c.wakeLocked()
+	if c.stop != nil {
+		c.stop(errEnding)
+	}
+	l := c.link.Load()
 	c.mu.Unlock()
 	notify(c.room)
 	err := l.t.Close(ctx)
 	select {
-	case <-l.read:
+	case <-c.done:
 	case <-ctx.Done():
+		return err
+	}
+	if c.left > 0 && err == nil {
+		return fmt.Errorf("stanza: closing: %d stanzas were not sent: %w", c.left, c.err)
 	}
 	return err
 }
 
 // Abort drops the connection at once, for the given cause. Idempotent; the first
 // cause stays. What was received before can still be consumed.
-func (c *Conn) Abort(cause error) { c.link.Load().t.Abort(cause) }
+func (c *Conn) Abort(cause error) {
+	if c.stop != nil {
+		if cause == nil {
+			cause = errAborted
+		}
+		c.mu.Lock()
+		c.stop(cause)
+		c.wakeLocked()
+		c.mu.Unlock()
+	}
+	c.link.Load().t.Abort(cause)
+}
+
+// errAborted is the cause of a Conn that was aborted without one.
+var errAborted = errors.New("stanza: aborted by this side")
 
 // Send queues a stanza and returns once it is queued. ctx bounds the wait for
 // room, see [stream.Session.Send]; it has no effect afterwards. An error of
 // encoding, which wraps [ErrInvalid], costs nothing: nothing was queued.
+//
+// With a [Supervisor], what is sent while there is no session is queued for the
+// next one, within Options.QueueStanzas and QueueBytes.
 //
 // From is written as it stands: on a client leave it out, since the server puts
 // it there (RFC 6120 §8.1.2.1 rule 1).
@@ -296,7 +332,12 @@ func (c *Conn) Send(ctx context.Context, st Stanza) error {
 	if err := sendable(ctx, st); err != nil {
 		return err
 	}
-	err := c.link.Load().t.Send(ctx, st)
+	var err error
+	if c.opts.Supervisor != nil {
+		err = c.transmit(ctx, st, nil)
+	} else {
+		err = c.link.Load().t.Send(ctx, st)
+	}
 	if err == nil {
 		c.noteReply(st)
 	}
@@ -304,12 +345,22 @@ func (c *Conn) Send(ctx context.Context, st Stanza) error {
 }
 
 // SendReceipt is [Conn.Send] with a handle that tells how far the stanza got: see
-// [stream.Receipt].
+// [stream.Receipt]. A receipt belongs to a session and those that resume it. While
+// there is none SendReceipt waits for the next one until ctx ends, unless the lost
+// one can be resumed and nothing is queued: then the stanza is kept with it, and
+// if that session never comes back the receipt says so and the sender may send it
+// again.
 func (c *Conn) SendReceipt(ctx context.Context, st Stanza) (*stream.Receipt, error) {
 	if err := sendable(ctx, st); err != nil {
 		return nil, err
 	}
-	r, err := c.link.Load().t.SendReceipt(ctx, st)
+	var r *stream.Receipt
+	var err error
+	if c.opts.Supervisor != nil {
+		r, err = c.transmitReceipt(ctx, st)
+	} else {
+		r, err = c.link.Load().t.SendReceipt(ctx, st)
+	}
 	if err == nil {
 		c.noteReply(st)
 	}

@@ -10,8 +10,8 @@ import (
 
 // Do sends a request, which is an IQ of type get or set, and returns the reply.
 // It works with and without a consumer and from within a handler. It never
-// hangs: it returns with the reply, when ctx ends, or when the session ends;
-// then the error wraps [net.ErrClosed] and the cause.
+// hangs: it returns with the reply, when ctx ends, or when the session ends and is
+// not resumed; then the error wraps [net.ErrClosed] and the cause.
 //
 // A reply of type result comes back with a nil error. One of type error comes
 // back too, together with its [*Error]. The reply is the caller's own, and iq is
@@ -38,7 +38,10 @@ import (
 //
 // After ctx has ended the request may still be carried out by its recipient. A
 // reply that comes too late is dropped and never given to another call.
-func (c *Conn) Do(ctx context.Context, iq *IQ) (*IQ, error) {
+func (c *Conn) Do(ctx context.Context, iq *IQ) (*IQ, error) { return c.do(ctx, iq, nil) }
+
+// do is Do, past what is queued on one session alone if via is not nil.
+func (c *Conn) do(ctx context.Context, iq *IQ, via *link) (*IQ, error) {
 	if iq == nil || !iq.IsRequest() {
 		return nil, fmt.Errorf("%w: Do sends an IQ of type get or set", ErrInvalid)
 	}
@@ -53,7 +56,7 @@ func (c *Conn) Do(ctx context.Context, iq *IQ) (*IQ, error) {
 	if err := c.register(waiting); err != nil {
 		return nil, err
 	}
-	if err := c.sendRequest(ctx, waiting, req); err != nil {
+	if err := c.sendRequest(ctx, waiting, req, via); err != nil {
 		if c.forget(waiting) {
 			return nil, err
 		}
@@ -91,16 +94,34 @@ func (c *Conn) register(waiting *call) error {
 func (c *Conn) forget(waiting *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.calls.remove(waiting)
+	if !c.calls.remove(waiting) {
+		return false
+	}
+	if len(c.unsent.all) > 0 {
+		c.unsent.dropCall(waiting)
+		c.wakeLocked()
+	}
+	return true
 }
 
 // sendRequest queues the request. While it waits for room the call can fail, and
 // the wait must end with it.
-func (c *Conn) sendRequest(ctx context.Context, waiting *call, req *IQ) error {
-	t := c.link.Load().t
-	err := t.TrySend(req)
-	if !errors.Is(err, stream.ErrFull) {
-		return err
+func (c *Conn) sendRequest(ctx context.Context, waiting *call, req *IQ, via *link) error {
+	l := via
+	if l == nil {
+		l = c.link.Load()
+	}
+	supervised := c.opts.Supervisor != nil
+	if !supervised || via != nil || c.up.Load() {
+		if supervised && !c.assign(waiting, l) {
+			return errSettled
+		}
+		err := l.t.TrySend(req)
+		if supervised && via == nil && err != nil && c.outlives(err) {
+			c.fell(l)
+		} else if !errors.Is(err, stream.ErrFull) {
+			return err
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -111,7 +132,10 @@ func (c *Conn) sendRequest(ctx context.Context, waiting *call, req *IQ) error {
 	if settled {
 		return ErrOverflow // the caller finds the real outcome
 	}
-	return t.Send(ctx, req)
+	if supervised && via == nil {
+		return c.transmit(ctx, req, waiting)
+	}
+	return l.t.Send(ctx, req)
 }
 
 // finishCall turns an outcome into what Do returns.

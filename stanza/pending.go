@@ -33,6 +33,7 @@ type call struct {
 	// cancel stops the caller from waiting to send; nil unless it does.
 	cancel func()
 	next   *call // another one with the same id, to somebody else
+	on     *link // that it was sent on, or nil; only with a Supervisor
 }
 
 // outcome is what became of a call: an own copy of the reply, or an error.
@@ -132,4 +133,20 @@ func (p *pending) fail(err error) {
 		delete(p.byID, id)
 	}
 	p.n = 0
+}
+
+// failIf takes out the calls that lost says are, and settles them with err.
+func (p *pending) failIf(err error, lost func(*call) bool) {
+	var out []*call
+	for _, c := range p.byID {
+		for ; c != nil; c = c.next {
+			if lost(c) {
+				out = append(out, c)
+			}
+		}
+	}
+	for _, c := range out {
+		p.remove(c)
+		c.settle(outcome{err: err})
+	}
 }

@@ -225,6 +225,7 @@ func (p *parties) peer(st Stanza) jid.JID {
 func (c *Conn) finish(e *entry) {
 	c.mu.Lock()
 	c.handled.finish(e.seq)
+	c.settleLocked()
 	c.queue.release(e.cost)
 	stalled := c.stalled
 	c.mu.Unlock()

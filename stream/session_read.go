@@ -46,39 +46,53 @@ var errReaderGone = errors.New("stream: the reader's goroutine has exited")
 
 // read runs until the session has ended.
 func (s *Session) read(handle func(*Element) error) {
+	defer s.readerGone()
+	for s.readOne(handle) {
+	}
+}
+
+// readerGone is the end of the reader. After any other end of the session it ends
+// nothing.
+func (s *Session) readerGone() {
 	defer s.sc.release()
-	defer s.end(errReaderGone) // after any other end it does nothing
-	for {
-		before := s.consumed()
-		kind, el, err := s.next()
+	s.end(errReaderGone)
+}
+
+// readOne deals with one item of the stream, and reports whether there may be
+// more.
+func (s *Session) readOne(handle func(*Element) error) bool {
+	before := s.consumed()
+	kind, el, err := s.next()
+	if err != nil {
+		s.readFailed(err)
+		return false
+	}
+	return s.item(kind, el, int(before), handle)
+}
+
+// item is readOne for what was read. Before it that many bytes were consumed.
+func (s *Session) item(kind itemKind, el *Element, before int, handle func(*Element) error) bool {
+	switch kind {
+	case itemSpace:
+		return s.admitSpace(int(s.consumed()) - before)
+	case itemElement:
+		ok, err := s.admit(el)
+		if !ok {
+			return false
+		}
+		if err == nil {
+			err = s.element(el, handle)
+		}
 		if err != nil {
 			s.readFailed(err)
-			return
 		}
-		switch kind {
-		case itemSpace:
-			if !s.admitSpace(int(s.consumed() - before)) {
-				return
-			}
-		case itemElement:
-			ok, err := s.admit(el)
-			if !ok {
-				return
-			}
-			if err == nil {
-				err = s.element(el, handle)
-			}
-			if err != nil {
-				s.readFailed(err)
-				return
-			}
-		case itemEnd:
-			s.peerClosed()
-			return
-		case itemHeader:
-			s.readFailed(newError(BadFormat, "stream header inside a stream"))
-			return
-		}
+		return err == nil
+	case itemEnd:
+		s.peerClosed()
+		return false
+	default:
+		s.readFailed(newError(BadFormat, "stream header inside a stream"))
+		return false
 	}
 }
 

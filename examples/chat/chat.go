@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stanzakit.dev/xmpp"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/presence"
 	"stanzakit.dev/xmpp/roster"
@@ -101,6 +102,26 @@ func (c *chat) happened(e presence.Event) {
 		c.printf("* %s has left%s", who, status)
 	case e.Came(), !e.After.IsZero() && (e.Before.Show != e.After.Show || !slices.Equal(e.Before.Status, e.After.Status)):
 		c.printf("* %s is %s%s", who, moods[e.After.Show], status)
+	}
+}
+
+// connection shows what has become of the connection. The roster, carbons and presence
+// are restored without the help of this program.
+func (c *chat) connection(e xmpp.Event) {
+	switch e := e.(type) {
+	case xmpp.Suspended:
+		c.printf("* the connection was lost; what you write is sent when it is back")
+	case xmpp.Connected:
+		if e.Attempt > 0 {
+			c.printf("* you are back")
+		}
+		for _, st := range e.Unacked {
+			if m, ok := st.(*stanza.Message); ok {
+				c.printf("! this may not have arrived: %s", harmless(m.Body.String()))
+			}
+		}
+	case xmpp.Incomplete:
+		c.printf("! %s", line(e.Err.Error()))
 	}
 }
 

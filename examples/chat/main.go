@@ -62,6 +62,7 @@ func run(ctx context.Context, client *xmpp.Client, address, ca string) (err erro
 		return err
 	}
 	client.Features = c.contacts.StreamFeatures()
+	client.Reconnect = &xmpp.Reconnect{Events: c.connection}
 	// Lines are shown in the order in which they came: a carbon copy is from another
 	// address than the message itself, and would otherwise be handled beside it.
 	client.Conn = &stanza.Options{Parallel: 1}

@@ -13,6 +13,7 @@ import (
 	"stanzakit.dev/xmpp"
 	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stanza"
+	"stanzakit.dev/xmpp/stream"
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
@@ -28,6 +29,13 @@ func program(t *testing.T, env []string, args ...string) (*exec.Cmd, *bytes.Buff
 	return cmd, &stderr
 }
 
+// doorman ends sessions of the server.
+type doorman struct{ host stanza.Host }
+
+func (*doorman) Name() string                 { return "doorman" }
+func (*doorman) Register(*stanza.Mux) error   { return nil }
+func (d *doorman) Attach(h stanza.Host) error { d.host = h; return nil }
+
 func TestEchobot(t *testing.T) {
 	for name, where := range map[string]func(account jid.JID) (env, args []string){
 		"flags": func(a jid.JID) (env, args []string) { return nil, []string{"-jid", a.String(), "-password", "secret"} },
@@ -36,9 +44,11 @@ func TestEchobot(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var inner *xmpp.Server
+			door := &doorman{}
 			online := make(chan struct{}, 1)
-			server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) { inner = s }})
+			server := xmpptest.NewServer(t, &xmpptest.Options{Configure: func(s *xmpp.Server) {
+				s.Modules = append(s.Modules, door)
+			}})
 			account := server.AddAccount(t, "bot", "secret")
 			account, err := account.WithResource("echo")
 			require.NoError(t, err)
@@ -74,10 +84,10 @@ func TestEchobot(t *testing.T) {
 				require.Equal(t, "<hello> & goodbye", m.Body.String())
 				break
 			}
-			// When the server goes, the bot says why and ends.
-			require.NoError(t, inner.Shutdown(t.Context()))
+			// Somebody else has taken its place: the bot says so and ends.
+			require.NoError(t, door.host.Resource(account).End(t.Context(), &stream.Error{Condition: stream.Conflict}))
 			require.Error(t, cmd.Wait())
-			require.Contains(t, stderr.String(), "system-shutdown")
+			require.Contains(t, stderr.String(), "conflict")
 		})
 	}
 }

@@ -21,7 +21,7 @@ func main() {
 	flag.Parse()
 	account, err := jid.Parse(*address)
 	fatal(err)
-	client := &xmpp.Client{JID: account, Password: *password, Addr: *server}
+	client := &xmpp.Client{JID: account, Password: *password, Addr: *server, Reconnect: &xmpp.Reconnect{}}
 	if *ca != "" {
 		pem, err := os.ReadFile(*ca)
 		fatal(err)

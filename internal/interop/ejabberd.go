@@ -30,6 +30,8 @@ type EjabberdOptions struct {
 	Messaging bool
 	// Admins are localparts of administrators.
 	Admins []string
+	// Resumption adds stream management, and is for how long sessions can be resumed, in whole seconds.
+	Resumption time.Duration
 }
 
 // Ejabberd is a server that runs until the test ends.
@@ -177,6 +179,9 @@ func startEjabberd(ctx context.Context, t testing.TB, program, libs string, o Ej
 	modules, options := "", ""
 	if o.Messaging {
 		modules, options = ejabberdMessaging, "registration_timeout: infinity\n"
+	}
+	if o.Resumption > 0 {
+		modules += fmt.Sprintf("  mod_stream_mgmt:\n    resume_timeout: %d\n", o.Resumption/time.Second)
 	}
 	admins, err := json.Marshal(append([]string{}, o.Admins...))
 	if err != nil {

@@ -38,6 +38,10 @@ type ProsodyOptions struct {
 	Messaging bool
 	// Admins are the addresses of administrators.
 	Admins []string
+	// Resumption adds stream management, and is for how long sessions can be resumed, in whole seconds. With SASL2 it is negotiated inline too.
+	Resumption time.Duration
+	// Unmended leaves resumption as Prosody has it: a session whose connection broke inside an element is not heard of again after that.
+	Unmended bool
 }
 
 // Prosody is a server that runs until the test ends.
@@ -77,6 +81,7 @@ oauth_url = %[8]q
 interop_announce_channel_binding = %[9]t
 allow_registration = true
 admins = { %[17]s }
+smacks_hibernation_time = %[18]d
 
 modules_enabled = { "roster", "saslauth", "tls", "disco", "ping", %[10]s }
 modules_disabled = { "s2s", "s2s_auth_certs" }
@@ -99,6 +104,9 @@ func (o *ProsodyOptions) modules() []string {
 	}
 	if o.SASL2 {
 		names = append(names, "sasl2", "sasl2_bind2", "sasl2_fast")
+		if o.Resumption > 0 {
+			names = append(names, "sasl2_sm")
+		}
 	}
 	return names
 }
@@ -172,6 +180,12 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 	if o.SASL2 {
 		modules.WriteString(`"interop"; `)
 	}
+	if o.Resumption > 0 {
+		modules.WriteString(`"smacks"; `)
+		if !o.Unmended {
+			modules.WriteString(`"interop_resume"; `)
+		}
+	}
 	if o.Messaging {
 		modules.WriteString(prosodyMessaging)
 	}
@@ -187,7 +201,7 @@ func startProsody(ctx context.Context, t testing.TB, program string, o ProsodyOp
 	text := fmt.Sprintf(prosodyConfig, filepath.Join(dir, "prosody.pid"), data, plugins, o.Certificates, ports[0], o.Authentication, o.Hash,
 		o.TokenService, o.AnnounceBindings, modules.String(), o.Domain,
 		filepath.Join(o.Certificates, "cert.pem"), filepath.Join(o.Certificates, "key.pem"), filepath.Join(o.Certificates, "ca.pem"), verify, ports[1],
-		admins.String())
+		admins.String(), max(o.Resumption/time.Second, 1))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -62,16 +62,30 @@ type Doer interface {
 // receive, for as long as the session lasts (§4). Asking twice does no harm
 // (§10.1). The error wraps a [*stanza.Error] if the server refuses, with
 // [stanza.ServiceUnavailable] if it does not know the protocol; ctx bounds the wait.
+//
+// On a [stanza.Restorer], such as a [*stanza.Conn] that outlives its sessions, a
+// fresh session is asked again, until Disable.
 func Enable(ctx context.Context, d Doer) error {
 	if _, err := d.Do(ctx, &stanza.IQ{Type: stanza.SetIQ, Payload: Switch(true)}); err != nil {
 		return fmt.Errorf("carbons: enabling: %w", err)
 	}
+	restore(d, func(ctx context.Context, s stanza.Sender) error { return Enable(ctx, s) })
 	return nil
 }
 
-// Disable asks the server for no more copies (§5). Its errors are like those of
-// [Enable].
+// restoreKey finds what Enable leaves with a [stanza.Restorer].
+type restoreKey struct{}
+
+func restore(d Doer, f func(context.Context, stanza.Sender) error) {
+	if r, ok := d.(stanza.Restorer); ok {
+		r.Restore(restoreKey{}, f)
+	}
+}
+
+// Disable asks the server for no more copies (§5), and no fresh session will be asked
+// for them, whatever the server says. Its errors are like those of [Enable].
 func Disable(ctx context.Context, d Doer) error {
+	restore(d, nil)
 	if _, err := d.Do(ctx, &stanza.IQ{Type: stanza.SetIQ, Payload: Switch(false)}); err != nil {
 		return fmt.Errorf("carbons: disabling: %w", err)
 	}

@@ -84,13 +84,15 @@ func (m *Module) StreamFeatures() []stream.Feature {
 		Needs:     stream.Authenticated,
 		Advertise: m.advertise,
 		Inline:    []stream.Inline{{In: stream.InBinding, Space: NS, Accept: m.accept}},
+		// For each session, since one that is resumed inline has no features before it
+		// (XEP-0198 §9.2).
+		Established: func(n *stream.Negotiation, _ *stream.Session) { n.HandleNonza(NS, m.nonza) },
 	}}
 }
 
 // advertise implements [stream.Feature.Advertise]. §4.1: after the client has
-// authenticated, which is when its session needs to know what may come.
-func (m *Module) advertise(n *stream.Negotiation, w *stream.Writer) error {
-	n.HandleNonza(NS, m.nonza)
+// authenticated.
+func (m *Module) advertise(_ *stream.Negotiation, w *stream.Writer) error {
 	w.Start(csiName)
 	w.End()
 	return nil

@@ -267,6 +267,18 @@ func (l *Link) acknowledge(h uint32) error {
 	return l.acknowledgeLocked(h)
 }
 
+// acknowledgeIn takes the h of a client that wants to resume. It does nothing and
+// reports false if the client has come back once more meanwhile: while this one
+// waited for the end of the lost session, its h has become an old one.
+func (l *Link) acknowledgeIn(turn uint64, h uint32) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.turn != turn || l.state != suspended {
+		return false, nil
+	}
+	return true, l.acknowledgeLocked(h)
+}
+
 func (l *Link) acknowledgeLocked(h uint32) error {
 	if l.held > 0 && distance(l.out.acked(), h) > uint32(l.out.len()-l.held) {
 		// What is held for the next session was not sent to anybody.

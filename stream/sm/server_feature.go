@@ -89,7 +89,11 @@ func (s *Server) resume(ctx context.Context, n *stream.Negotiation, el *stream.E
 	if err != nil {
 		return refuse()
 	}
-	if err := l.acknowledge(request.h); err != nil {
+	first, err := l.acknowledgeIn(turn, request.h)
+	switch {
+	case !first:
+		return refuse()
+	case err != nil:
 		// Both sides disagree about what happened.
 		l.GiveUp(err)
 		return stream.Outcome{}, streamError(err)
