@@ -6,14 +6,18 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"stanzakit.dev/xmpp"
+	"stanzakit.dev/xmpp/jid"
 	"stanzakit.dev/xmpp/stream/auth"
+	"stanzakit.dev/xmpp/stream/sm"
 	"stanzakit.dev/xmpp/stream/xmpptest"
 )
 
@@ -41,80 +45,118 @@ func adversarialL13(t *testing.T) {
 	s := newLoopback(t, func(s *xmpp.Server) {
 		inner = s
 		s.Auth = &auth.ServerOptions{AllowPlain: true}
+		s.Management = &sm.ServerOptions{Max: time.Second} // and then a lost session is given up
 		s.Logger = slog.New(slog.DiscardHandler)
 	})
 	s.AddAccount(t, "juliet", "secret")
-	plain := `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldABzZWNyZXQ=</auth>`
 	for _, phase := range []struct {
 		name string
-		to   func(w *wire)
+		to   func(w *cycle, n int)
 	}{
-		{"connected", func(*wire) {}},
-		{"in the header", func(w *wire) { w.say(`<stream:stream xmlns='jabb`) }},
-		{"features", func(w *wire) { w.open("") }},
-		{"starttls", func(w *wire) {
+		{"connected", func(*cycle, int) {}},
+		{"in the header", func(w *cycle, _ int) { w.say(`<stream:stream xmlns='jabb`) }},
+		{"features", func(w *cycle, _ int) { w.open("") }},
+		{"starttls", func(w *cycle, _ int) {
 			w.open("")
 			w.say(`<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
 		}},
-		{"in the handshake", func(w *wire) {
+		{"in the handshake", func(w *cycle, _ int) {
 			w.open("")
 			w.say(`<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
 			w.until("/>")
 			w.say("\x16\x03\x01\x02")
 		}},
-		{"secured", func(w *wire) { w.starttls() }},
-		{"in SASL", func(w *wire) {
+		{"secured", func(w *cycle, _ int) { w.starttls() }},
+		{"in SASL", func(w *cycle, _ int) {
 			w.starttls()
 			w.open("")
 			w.say(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'/>`)
 			w.until("<challenge")
 		}},
-		{"authenticated", func(w *wire) {
+		{"authenticated", func(w *cycle, _ int) {
 			w.starttls()
 			w.open("")
-			w.say(plain)
+			w.say(loginOfJuliet)
 			w.until("<success")
 		}},
-		{"binding", func(w *wire) {
-			w.starttls()
-			w.open("")
-			w.say(plain)
-			w.until("<success")
-			w.until(">")
-			w.open("")
+		{"binding", func(w *cycle, _ int) {
+			w.authenticate()
 			w.bind("balcony") // the same each time: each evicts the one before, or meets it on its way out
 		}},
-		{"bound", func(w *wire) {
-			w.starttls()
-			w.open("")
-			w.say(plain)
-			w.until("<success")
-			w.until(">")
-			w.open("")
+		{"bound", func(w *cycle, _ int) {
+			w.authenticate()
 			w.bind("balcony")
 			w.until("</iq>")
 			w.say(`<presence/>`)
 		}},
+		// XEP-0198: from here on the sessions outlive their connections. Some are
+		// given up because another one takes their address, the others after Max.
+		{"enabling", func(w *cycle, n int) {
+			w.authenticate()
+			w.bind("balcony" + strconv.Itoa(n%50))
+			w.say(`<enable xmlns='urn:xmpp:sm:3' resume='true'/>`)
+		}},
+		{"enabled", func(w *cycle, n int) { w.enable(n) }},
+		{"resuming", func(w *cycle, n int) {
+			id := w.enable(n)
+			reset(t, w.below)
+			w.again()
+			w.say(`<resume xmlns='urn:xmpp:sm:3' previd='` + id + `' h='0'/>`)
+		}},
+		{"refused", func(w *cycle, n int) {
+			w.enable(n)
+			reset(t, w.below)
+			w.again()
+			w.say(`<resume xmlns='urn:xmpp:sm:3' previd='somebody else' h='0'/>`)
+			w.until("</failed>")
+		}},
+		{"resumed", func(w *cycle, n int) {
+			id := w.enable(n)
+			reset(t, w.below)
+			w.again()
+			w.say(`<resume xmlns='urn:xmpp:sm:3' previd='` + id + `' h='0'/>`)
+			w.until("<resumed")
+			w.until("<iq id='1'") // what was not acknowledged comes again
+		}},
+		{"resumed and resumed", func(w *cycle, n int) {
+			id := w.enable(n)
+			for range 3 { // before the server can have noticed that the connection was lost
+				old := w.below
+				w.again()
+				w.say(`<resume xmlns='urn:xmpp:sm:3' previd='` + id + `' h='0'/>`)
+				reset(t, old)
+				w.until("<resumed")
+			}
+		}},
+		{"resumed and closed", func(w *cycle, n int) {
+			id := w.enable(n)
+			reset(t, w.below)
+			w.again()
+			w.say(`<resume xmlns='urn:xmpp:sm:3' previd='` + id + `' h='0'/>`)
+			w.until("<resumed")
+			w.say(`</stream:stream>`)
+		}},
 	} {
 		t.Run(phase.name, func(t *testing.T) {
-			cycle := func(i int) {
+			run := func(i int) {
 				nc, err := s.Dial(t.Context())
 				require.NoError(t, err)
 				w := &wire{Conn: nc, t: t, server: s}
+				c := &cycle{wire: w, below: nc}
 				require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
-				phase.to(w)
+				phase.to(c, i)
 				if i%2 == 0 {
-					reset(t, nc)
+					reset(t, c.below)
 				} else {
-					nc.Close()
+					c.below.Close()
 				}
 			}
 			for i := range 4 { // pools and caches fill
-				cycle(i)
+				run(i)
 			}
 			base := settle(t, inner)
 			for i := range cycles {
-				cycle(i)
+				run(i)
 				if i%100 == 99 {
 					// The runtime keeps the descriptor of every goroutine that
 					// ever ran beside others, so not too many may.
@@ -131,7 +173,9 @@ func adversarialL13(t *testing.T) {
 				if after.goroutines <= base.goroutines && after.files <= base.files && after.heap <= limit {
 					break
 				}
+				<-time.After(100 * time.Millisecond) // until the last sessions are given up
 			}
+			require.Empty(t, inner.Sessions(jid.JID{}))
 			require.LessOrEqual(t, after.goroutines, base.goroutines)
 			require.LessOrEqual(t, after.files, base.files)
 			require.LessOrEqual(t, after.heap, limit)
@@ -141,6 +185,49 @@ func adversarialL13(t *testing.T) {
 	conn, err := s.Client(s.AddAccount(t, "romeo", "secret"), "secret").Connect(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, conn.Close(t.Context()))
+}
+
+// loginOfJuliet is SASL PLAIN of juliet, whose password is "secret".
+const loginOfJuliet = `<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldABzZWNyZXQ=</auth>`
+
+// cycle is a client that will drop its connection.
+type cycle struct {
+	*wire
+	below net.Conn // the TCP connection
+}
+
+// authenticate does everything up to the features of the authenticated stream.
+func (c *cycle) authenticate() {
+	c.t.Helper()
+	c.starttls()
+	c.open("")
+	c.say(loginOfJuliet)
+	c.until("<success")
+	c.until(">")
+	c.open("")
+}
+
+// again is authenticate on another connection.
+func (c *cycle) again() {
+	c.t.Helper()
+	nc, err := c.server.Dial(c.t.Context())
+	require.NoError(c.t, err)
+	require.NoError(c.t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+	c.wire, c.below = &wire{Conn: nc, t: c.t, server: c.server}, nc
+	c.authenticate()
+}
+
+// enable binds one of 50 resources, enables stream management, and leaves something
+// that is not acknowledged. It returns the SM-ID.
+func (c *cycle) enable(n int) (id string) {
+	c.t.Helper()
+	c.authenticate()
+	c.bind("balcony" + strconv.Itoa(n%50))
+	c.until("</iq>")
+	c.say(`<presence/><enable xmlns='urn:xmpp:sm:3' resume='true'/><iq type='get' id='1' to='` + c.server.Domain.String() + `'><ping xmlns='urn:xmpp:ping'/></iq>`)
+	m := regexp.MustCompile(`<enabled [^>]*\bid='([^']+)'`).FindStringSubmatch(c.until("<iq id='1'"))
+	require.NotNil(c.t, m)
+	return m[1]
 }
 
 type usage struct {

@@ -42,6 +42,12 @@ type Client struct {
 	// the domain. The certificate still has to name the domain.
 	Addr string
 
+	// Open makes the connections instead of Dial, one for each attempt: over
+	// WebSocket, for example (adapters/websocket). Security describes the TLS
+	// layer that they have, and is nil if they have none; then STARTTLS is used.
+	// Addr, DirectTLS, Dial, redirects and locations have no effect with it.
+	Open func(ctx context.Context) (net.Conn, *stream.Security, error)
+
 	// DirectTLS begins TLS with the first byte of the connection (XEP-0368), at
 	// a port for that: Addr, or what the DNS says about the service xmpps-client
 	// of the domain, or 5223, and nothing else will do. False leaves it to the
@@ -103,8 +109,8 @@ type Client struct {
 	NoManagement bool
 
 	// Liveness says when a server that is silent is asked for a sign of life, and
-	// when it is given up for lost. Zero fields are 60 seconds for Soft, 120 for
-	// Hard, no Keepalive, and a ping (XEP-0199) for Probe; negative ones switch off.
+	// when it is given up for lost. Zero fields are 5 minutes for Soft, 6 for
+	// Hard, 1 for UserTimeout, no Keepalive, and a ping (XEP-0199) for Probe; negative ones switch off.
 	Liveness stream.Liveness
 
 	// Trace observes the stream; nil observes nothing. With DirectTLS it hears
@@ -158,7 +164,7 @@ func (c *Client) ConnectOn(ctx context.Context, nc net.Conn) (*stanza.Conn, erro
 	conn, err := c.begin(func(a *attempt) (*stream.Session, error) {
 		tried = true
 		t := c.tlsOptions()
-		return a.negotiate(ctx, nc, &t, c.DirectTLS)
+		return a.negotiate(ctx, nc, &t, c.DirectTLS, nil)
 	})
 	if !tried {
 		nc.Close()

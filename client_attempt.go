@@ -16,13 +16,6 @@ import (
 	xtls "stanzakit.dev/xmpp/tls"
 )
 
-// The silence after which a server is asked for a sign of life, and after which it
-// is given up.
-const (
-	defaultClientSoft = 60 * time.Second
-	defaultClientHard = 120 * time.Second
-)
-
 // attempt is one attempt to get a session, however many connections that takes.
 type attempt struct {
 	client  *Client
@@ -56,7 +49,27 @@ func (c *Client) dialOptions() *dial.Options {
 
 // session makes the attempt where the server is to be found.
 func (a *attempt) session(ctx context.Context) (*stream.Session, error) {
+	if a.client.Open != nil {
+		return a.opened(ctx)
+	}
 	return a.at(ctx, a.client.dialOptions())
+}
+
+// opened makes the attempt on a connection that the program makes.
+func (a *attempt) opened(ctx context.Context) (*stream.Session, error) {
+	once := func() (*stream.Session, error) {
+		nc, sec, err := a.client.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t := a.client.tlsOptions()
+		return a.negotiate(ctx, nc, &t, sec.Secure(), sec)
+	}
+	session, err := once()
+	if errors.Is(err, auth.ErrTokenRefused) && a.client.hasPassword() && ctx.Err() == nil {
+		return once()
+	}
+	return session, err
 }
 
 // at makes the attempt at a place, and where the server there redirects it to.
@@ -106,7 +119,7 @@ func (a *attempt) once(ctx context.Context, o *dial.Options) (session *stream.Se
 		a.target = target
 		t := a.client.tlsOptions()
 		t.Target = net.JoinHostPort(target.Host, strconv.Itoa(int(target.Port)))
-		session, last = a.negotiate(ctx, nc, &t, target.DirectTLS)
+		session, last = a.negotiate(ctx, nc, &t, target.DirectTLS, nil)
 		tried++
 		// A target that is broken says nothing about the others; one that knows the
 		// client, or sends it away, speaks for all of them.
@@ -129,13 +142,17 @@ func redirecting(err error) bool {
 	return errors.As(err, &e) && e.Received && e.Condition == stream.SeeOtherHost
 }
 
-// negotiate opens a stream on nc, with TLS beneath it or in it. It closes nc on
-// error.
-func (a *attempt) negotiate(ctx context.Context, nc net.Conn, t *xtls.ClientOptions, directTLS bool) (*stream.Session, error) {
+// negotiate opens a stream on nc, with TLS beneath it or in it. Sec describes a
+// layer that is there already, or is nil. It closes nc on error.
+func (a *attempt) negotiate(ctx context.Context, nc net.Conn, t *xtls.ClientOptions, directTLS bool, sec *stream.Security) (*stream.Session, error) {
 	c := a.client
 	a.secured, a.begun = false, false
 	o := a.options(t, directTLS)
-	if directTLS {
+	if sec != nil {
+		o.Security = sec
+		a.secured = sec.Secure()
+	}
+	if directTLS && sec == nil {
 		timeout := c.Timeout
 		if timeout <= 0 {
 			timeout = defaultNegotiationTimeout
@@ -177,7 +194,7 @@ func (a *attempt) options(t *xtls.ClientOptions, directTLS bool) *stream.Initiat
 		Lang:     c.Lang,
 		Limits:   c.Limits,
 		Timeout:  c.Timeout,
-		Liveness: watchful(c.Liveness, defaultClientSoft, defaultClientHard),
+		Liveness: watchful(c.Liveness),
 		Trace:    c.Trace,
 	}
 	if o.Limits == nil {

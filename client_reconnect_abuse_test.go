@@ -148,7 +148,10 @@ func adversarialM21(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s := memoryServer(t, neverAlone)
-				v := travel(t, s, func(c *xmpp.Client) { c.NoManagement = !managed })
+				v := travel(t, s, func(c *xmpp.Client) {
+					c.NoManagement = !managed
+					c.Liveness = stream.Liveness{Soft: time.Minute, Hard: 2 * time.Minute}
+				})
 				v.net.swallow()
 				passes(115 * time.Second)
 				require.Equal(t, []string{"Connected"}, v.news.kinds())

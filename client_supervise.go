@@ -3,6 +3,7 @@ package xmpp
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type supervisor struct {
 	state  reconnectState
 	target dial.Target // where the last session was
 	addr   jid.JID     // of the last session
+	last   *Closed     // what is told at the end
 }
 
 // supervise returns the supervisor of a connection that does not exist yet.
@@ -56,7 +58,9 @@ func (s *supervisor) step(in reconnectInput) reconnectAction {
 	in.at = time.Since(s.began)
 	var a reconnectAction
 	s.state, a = s.policy.next(s.state, in, unpredictable)
-	if a.event != nil {
+	if closed, ok := a.event.(Closed); ok {
+		s.last = &closed // told by Ended, which knows what is left
+	} else if a.event != nil {
 		s.news.tell(a.event)
 	}
 	return a
@@ -102,14 +106,8 @@ func (s *supervisor) resumable() time.Duration {
 	if s.managed == nil || !s.managed.Resumable() {
 		return 0
 	}
-	if o := s.client.Management; o != nil && o.Max > 0 {
-		return o.Max
-	}
-	return usualMax
+	return s.managed.Link().Left()
 }
-
-// usualMax is for how long most servers let a session be resumed.
-const usualMax = 5 * time.Minute
 
 // attempt makes one attempt to get a session. Redirect is what the last one has ended
 // with, for the first attempt, and may be a redirect.
@@ -133,6 +131,9 @@ func (s *supervisor) attempt(ctx context.Context, otherResource bool, redirect e
 
 // find tries the places where the server may be.
 func (s *supervisor) find(ctx context.Context, a *attempt, redirect error) (*stream.Session, error) {
+	if a.client.Open != nil {
+		return a.opened(ctx) // where to is the program's business
+	}
 	if s.managed != nil && s.managed.Resumable() {
 		// XEP-0198 §5: where the server prefers it, and else where it is.
 		if where := s.managed.Location(); where != "" {
@@ -171,12 +172,7 @@ func (s *supervisor) succeeded(session *stream.Session) stanza.Successor {
 		if l := s.managed.Link(); l != nil && l != sm.Of(session) {
 			s.managed.GiveUp(sm.ErrNotResumed)
 		}
-		for _, left := range s.managed.TakeLeft() {
-			st, err := decodeSent(left.XML)
-			if err != nil { // such as raw XML that is none
-				s.Incomplete(fmt.Errorf("xmpp: what was left unsent cannot be read: %w", err))
-				continue
-			}
+		for left, st := range s.left() {
 			if s.policy.resend(st, left) {
 				connected.Resent = append(connected.Resent, st)
 				out.Resend = append(out.Resend, s.delayed(st, left.At))
@@ -190,6 +186,22 @@ func (s *supervisor) succeeded(session *stream.Session) stanza.Successor {
 		s.news.tell(connected)
 	}
 	return out
+}
+
+// left takes what sessions have left without an acknowledgement.
+func (s *supervisor) left() iter.Seq2[sm.Left, stanza.Stanza] {
+	return func(yield func(sm.Left, stanza.Stanza) bool) {
+		for _, left := range s.managed.TakeLeft() {
+			st, err := decodeSent(left.XML)
+			if err != nil { // such as raw XML that is none
+				s.Incomplete(fmt.Errorf("xmpp: what was left unsent cannot be read: %w", err))
+				continue
+			}
+			if !yield(left, st) {
+				return
+			}
+		}
+	}
 }
 
 // decodeSent reads a stanza as it went over the wire.
@@ -248,6 +260,14 @@ func (s *supervisor) Ended(err error) {
 	s.step(reconnectInput{kind: inClosed})
 	if s.managed != nil {
 		s.managed.GiveUp(err)
+	}
+	if s.last != nil {
+		if s.managed != nil {
+			for _, st := range s.left() {
+				s.last.Unacked = append(s.last.Unacked, st)
+			}
+		}
+		s.news.tell(*s.last)
 	}
 	s.news.close()
 }

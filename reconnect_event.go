@@ -66,6 +66,9 @@ type Closed struct {
 	// which there is no other attempt; it matches [ErrGaveUp] when MaxAttempts or
 	// MaxElapsed is the reason.
 	Cause error
+	// Unacked is what the last session has left without an acknowledgement, as in
+	// Connected.
+	Unacked []stanza.Stanza
 }
 
 func (Connected) event()  {}

@@ -70,7 +70,7 @@ type Server struct {
 	NoManagement bool
 
 	// Liveness says when a client that is silent is asked for a sign of life, and
-	// when it is given up for lost. Zero fields are 5 minutes for Soft, 10 for
+	// when it is given up for lost. Zero fields are 5 minutes for Soft, 6 for
 	// Hard, 1 for UserTimeout, no Keepalive, and a ping (XEP-0199) for Probe;
 	// negative ones switch off. Clients are told of Hard (XEP-0478).
 	Liveness stream.Liveness

@@ -6,23 +6,22 @@ import (
 	"stanzakit.dev/xmpp/stream"
 )
 
-// The silence after which a client is asked for a sign of life, and after which
-// it is given up. RFC 6120 §4.6.4: not more often than every five minutes. A
-// connection that is dead when there is something to send is found by the kernel.
+// The silence after which the peer is asked for a sign of life, and after which it
+// is given up, on either side. RFC 6120 §4.6.4: not more often than every five
+// minutes. A connection that is dead when there is something to send is found by the
+// kernel.
 const (
 	defaultSoft        = 5 * time.Minute
-	defaultHard        = 10 * time.Minute
+	defaultHard        = 6 * time.Minute
 	defaultUserTimeout = time.Minute
 )
 
 // watch returns how clients are watched.
-func (s *Server) watch() stream.Liveness {
-	return watchful(s.Liveness, defaultSoft, defaultHard)
-}
+func (s *Server) watch() stream.Liveness { return watchful(s.Liveness) }
 
-// watchful returns l with the given defaults, and a ping.
-func watchful(l stream.Liveness, soft, hard time.Duration) stream.Liveness {
-	l.Soft, l.Hard = orDefaultTime(l.Soft, soft), orDefaultTime(l.Hard, hard)
+// watchful returns l with the defaults, and a ping.
+func watchful(l stream.Liveness) stream.Liveness {
+	l.Soft, l.Hard = orDefaultTime(l.Soft, defaultSoft), orDefaultTime(l.Hard, defaultHard)
 	l.UserTimeout = orDefaultTime(l.UserTimeout, defaultUserTimeout)
 	l.Keepalive = max(l.Keepalive, 0)
 	if l.Probe == nil {

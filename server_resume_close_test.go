@@ -202,6 +202,7 @@ func TestClientStateAcrossConnections(t *testing.T) {
 		<-time.After(time.Minute)
 		romeo.say(`<presence to='` + balcony + `'><status>2</status></presence>`)
 		romeo.chat(balcony, "hi")
+		synctest.Wait()
 		c.back(t)
 		require.Equal(t, []string{"presence - " + orchard + "→" + balcony + " -", "hi"}, c.bodies())
 		romeo.say(`<presence to='` + balcony + `'/>`)

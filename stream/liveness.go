@@ -18,8 +18,9 @@ type Liveness struct {
 	// Hard is the silence after which the peer is given up for lost. A managed
 	// session is dropped without a word, so that it can be resumed; any other
 	// ends with connection-timeout (RFC 6120 §4.9.3.4). The cause is
-	// [ErrSilent]. Zero never gives up. It should be a good deal longer than Soft,
-	// and is at least twice as long.
+	// [ErrSilent]. Zero never gives up. What it is longer than Soft is the time that
+	// the peer has to answer: ten seconds at least, or as long as Soft if that is
+	// less.
 	Hard time.Duration
 
 	// UserTimeout is how long what was sent may stay without an acknowledgement of
@@ -47,7 +48,7 @@ var ErrSilent = errors.New("stream: the peer has fallen silent")
 // normal returns l with what does not fit together put right.
 func (l Liveness) normal() Liveness {
 	if l.Hard > 0 && l.Soft > 0 {
-		l.Hard = max(l.Hard, 2*l.Soft)
+		l.Hard = max(l.Hard, l.Soft+min(l.Soft, 10*time.Second))
 	}
 	if l.UserTimeout <= 0 {
 		l.UserTimeout = l.Hard

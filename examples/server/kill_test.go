@@ -126,6 +126,7 @@ func TestKilled(t *testing.T) {
 	}
 	stop()
 	staying.Wait()
+	in.stop(server)
 	messages, resumed := 0, 0
 	for i := range people {
 		p := people[(i+1)%count]

@@ -82,15 +82,8 @@ func TestSoak(t *testing.T) {
 	defer stop()
 	for i, p := range people {
 		p.to = people[i^1].session.LocalAddr()
-		staying.Go(func() { p.stay(ctx) }) // ends with ctx
-	}
-	for i, p := range people {
-		require.NoError(t, p.resumable(ctx))
+		// From the second one on the connections are frail.
 		random := rand.New(rand.NewPCG(seed, 1<<33+uint64(i)))
-		first := p.now()
-		// From here on no connection is safe. The first one is cut at the end of its
-		// session's time.
-		p.mu.Lock()
 		p.dial = func(ctx context.Context) (net.Conn, error) {
 			nc, err := in.dial(ctx)
 			if err == nil && !cut.calm.Load() {
@@ -98,7 +91,12 @@ func TestSoak(t *testing.T) {
 			}
 			return nc, err
 		}
-		p.mu.Unlock()
+		staying.Go(func() { p.stay(ctx) }) // ends with ctx
+	}
+	random := rand.New(rand.NewPCG(seed, 1<<35))
+	for _, p := range people {
+		require.NoError(t, p.resumable(ctx))
+		first := p.now()
 		time.AfterFunc(time.Duration(random.Int64N(int64(2*size.mean))), func() { first.Abort(errCut) })
 	}
 	sent := make([]int, size.clients)
@@ -164,17 +162,20 @@ func TestSoak(t *testing.T) {
 // inside returns how many goroutines and sessions a process has.
 func (in *installation) inside(p *life) (goroutines, sessions int) {
 	in.t.Helper()
-	get := func(path, pattern string) (n int) {
-		r, err := http.Get("http://" + p.ports["debug"] + path)
-		require.NoError(in.t, err)
-		defer r.Body.Close()
-		b, err := io.ReadAll(r.Body)
-		require.NoError(in.t, err)
-		m := regexp.MustCompile(pattern).FindSubmatch(b)
-		require.NotNil(in.t, m, "%.200s", b)
-		_, err = fmt.Sscan(string(m[1]), &n)
-		require.NoError(in.t, err)
-		return n
-	}
-	return get("/debug/pprof/goroutine?debug=1", `total (\d+)`), get("/metrics", `\nxmpp_sessions (\d+)\n`)
+	return in.ask(p, "/debug/pprof/goroutine?debug=1", `total (\d+)`), in.ask(p, "/metrics", `\nxmpp_sessions (\d+)\n`)
+}
+
+// ask returns a number that a process tells about itself.
+func (in *installation) ask(p *life, path, pattern string) (n int) {
+	in.t.Helper()
+	r, err := http.Get("http://" + p.ports["debug"] + path)
+	require.NoError(in.t, err)
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	require.NoError(in.t, err)
+	m := regexp.MustCompile(pattern).FindSubmatch(b)
+	require.NotNil(in.t, m, "%.200s", b)
+	_, err = fmt.Sscan(string(m[1]), &n)
+	require.NoError(in.t, err)
+	return n
 }

@@ -65,6 +65,15 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *
 		return stream.Outcome{}, err
 	}
 	el, err := n.Read(ctx)
+	for range maxAsked {
+		if err != nil || !asksUs(el) {
+			break
+		}
+		// A server that asks for a sign of life this early gets one.
+		if err = n.Write(func(w *stream.Writer) { answer(el, w) }); err == nil {
+			el, err = n.Read(ctx)
+		}
+	}
 	if err != nil {
 		return stream.Outcome{}, err
 	}
@@ -78,6 +87,41 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *
 	}
 	// RFC 6120 §7.3.2: no restart.
 	return stream.Outcome{Reached: stream.Bound}, nil
+}
+
+// maxAsked is how many requests of the server are answered before it answers.
+const maxAsked = 16
+
+// asksUs reports whether an element is a request of the server's.
+func asksUs(el *stream.Element) bool {
+	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) {
+		return false
+	}
+	typ := el.Attr("type")
+	return typ == "get" || typ == "set"
+}
+
+// answer writes the reply that RFC 6120 §8.2.3 wants: a result to a ping
+// (XEP-0199), and to anything else that there is no such service.
+func answer(request *stream.Element, w *stream.Writer) {
+	_, ping := request.Child(stream.Name{Space: "urn:xmpp:ping", Local: "ping"})
+	w.Start(stream.Name{Space: stream.NSClient, Local: "iq"})
+	w.Attr("id", request.Attr("id"))
+	if from := request.Attr("from"); from != "" {
+		w.Attr("to", from)
+	}
+	if ping && request.Attr("type") == "get" {
+		w.Attr("type", "result")
+		w.End()
+		return
+	}
+	w.Attr("type", "error")
+	w.Start(stream.Name{Space: stream.NSClient, Local: "error"})
+	w.Attr("type", "cancel")
+	w.Start(stream.Name{Space: "urn:ietf:params:xml:ns:xmpp-stanzas", Local: "service-unavailable"})
+	w.End()
+	w.End()
+	w.End()
 }
 
 // wanted returns the resource to ask for, or "".

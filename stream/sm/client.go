@@ -121,6 +121,9 @@ type Left struct {
 // time at which it was sent first, or tell the user. What a session leaves is there
 // when a new one is established in its place, and when [Link.Done] is closed.
 func (c *Client) TakeLeft() []Left {
+	if l := c.Link(); l != nil && l.Err() != nil {
+		<-l.Done() // it is being settled just now
+	}
 	c.mu.Lock()
 	left := c.left
 	c.left = nil

@@ -50,6 +50,12 @@ func (l *Link) pushLocked(xml []byte, k stream.Kept, bound int) error {
 		case Refuse:
 			return ErrUnacked
 		}
+		if l.state == suspended {
+			// There is no session that could go on without.
+			l.finishLocked(ErrUnacked)
+			go l.owner.gone(l, ErrUnacked) // ends with the call; apart, since the lock is held
+			return &stream.ClosedError{Cause: ErrUnacked}
+		}
 		l.denseLocked()
 	}
 	if l.dense {

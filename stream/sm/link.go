@@ -186,6 +186,17 @@ func (l *Link) Counts() (sent, acked, handled uint32) {
 	return l.out.sent(), l.out.acked(), h
 }
 
+// Left returns for how much longer the link can be resumed: nothing while it is
+// not suspended.
+func (l *Link) Left() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != suspended {
+		return 0
+	}
+	return max(l.max-time.Since(l.since), 0)
+}
+
 // Load returns how full the link is: 1 at Policy.QueueBytes.
 func (l *Link) Load() float64 {
 	l.mu.Lock()

@@ -202,6 +202,9 @@ func (s *Server) gone(l *Link, cause error) {
 	id, who := l.id, l.who
 	received, _ := l.takenLocked()
 	l.mu.Unlock()
+	if s.opts.Over != nil {
+		s.calling(1) // who waits for the link, or finds it no more, may wait for the call then
+	}
 	if id != "" {
 		s.mu.Lock()
 		delete(s.links, id)
@@ -210,7 +213,6 @@ func (s *Server) gone(l *Link, cause error) {
 		s.mu.Unlock()
 	}
 	if s.opts.Over != nil {
-		s.calling(1) // who waits for the link may wait for the call then
 		defer close(l.over)
 		// Owner: the server. Ends with the call. Joined through Wait.
 		go func() {

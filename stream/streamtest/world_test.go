@@ -242,7 +242,9 @@ func TestPausedLogin(t *testing.T) {
 		serve(t, lab.Network, nil)
 		c, err := client(lab.Network, romeo).Connect(t.Context())
 		require.NoError(t, err)
-		require.NoError(t, c.Close(t.Context()))
+		if err = c.Close(t.Context()); err != nil { // the pause came only then, and is longer than anybody waits
+			require.ErrorIs(t, err, stream.ErrCloseTimeout)
+		}
 	})
 }
 

@@ -20,6 +20,7 @@ class Resumer(slixmpp_peer.Peer):
         self["xep_0198"].window = 1
         self["xep_0198"].window_counter = 1
         self.leaving = False
+        self.acked = set()
         self.up = asyncio.Event()
         self.add_event_handler("sm_enabled", lambda _: report("managed"))
         self.add_event_handler("sm_failed", self.on_sm_failed)
@@ -45,6 +46,7 @@ class Resumer(slixmpp_peer.Peer):
 
     def on_acked(self, stanza):
         if stanza.name == "message":
+            self.acked.add(stanza["id"])
             report("acked", id=stanza["id"])
 
     def on_message(self, message):
@@ -60,6 +62,18 @@ class Resumer(slixmpp_peer.Peer):
         report("lost")
         self.connect(*self.place)
 
+    async def say(self, message):
+        # What waits in slixmpp's own queue when the connection is lost is dropped
+        # before stream management gets to know of it.
+        managed = self["xep_0198"].unacked_queue
+        while True:
+            await self.up.wait()
+            message.send()
+            await self.waiting_queue.join()
+            if any(stanza is message for _, stanza in managed) or message["id"] in self.acked:
+                return
+            await asyncio.sleep(0)
+
     async def obey(self, lines):
         while line := await lines.readline():
             command = json.loads(line)
@@ -69,7 +83,7 @@ class Resumer(slixmpp_peer.Peer):
                 continue
             message = self.make_message(command["to"], command["body"], mtype="chat")
             message["id"] = command["id"]
-            message.send()
+            await self.say(message)
         self.leaving = True
         self.disconnect()
 

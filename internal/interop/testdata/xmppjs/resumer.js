@@ -8,6 +8,7 @@
 
 import { webcrypto } from "node:crypto";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { client, xml } from "@xmpp/client";
 
@@ -34,6 +35,12 @@ const xmpp = client({
 xmpp.reconnect.delay = 50;
 xmpp.timeout = 10_000; // ours takes longer for a password than for most things
 xmpp.streamManagement.requestAckDebounce = 20;
+
+// What is read when the stream is over already would end the program.
+const onData = xmpp._onData;
+xmpp._onData = function (data) {
+  if (this.parser) onData.call(this, data);
+};
 
 let leaving = false;
 let up, rise;
@@ -73,12 +80,18 @@ xmpp.on("disconnect", () => {
 await xmpp.start().catch((error) => report("refused", { condition: String(error) }));
 for await (const line of lines) {
   const { to, id, body } = JSON.parse(line);
-  await up;
-  // When the write fails, the stanza is sent again with the session that is resumed.
   const stanza = body
     ? xml("message", { to, id, type: "chat" }, xml("body", {}, body))
     : xml("presence", { to });
-  xmpp.send(stanza).catch(() => {});
+  // What could not be written is unknown to stream management.
+  for (let sent = false; !sent; ) {
+    await up;
+    if (xmpp.status !== "online" || !xmpp.streamManagement.enabled) {
+      await sleep(5); // it is not up any more, and has not said so yet
+      continue;
+    }
+    sent = await xmpp.send(stanza).then(() => true, () => sleep(5));
+  }
 }
 leaving = true;
 xmpp.reconnect.stop();
