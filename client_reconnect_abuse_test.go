@@ -350,6 +350,8 @@ func TestConnectGoesOnWithTheNextTarget(t *testing.T) {
 
 // RFC 6120 §4.9.3.19: a server sends its client elsewhere, by name or address, and it
 // goes there without giving up the session that can be resumed.
+//
+//conformance:proves 6120-4.9.3.19-6 6120-4.9.3.19-7 6120-4.9.3.19-8
 func TestReconnectSeeOtherHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := &ender{}

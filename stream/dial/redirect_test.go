@@ -104,6 +104,8 @@ func TestRedirectsRefused(t *testing.T) {
 }
 
 // "At least 2 but no more than 5", and only from a server that is one.
+//
+//conformance:proves 6120-4.9.3.19-10
 func TestRedirectsPolicy(t *testing.T) {
 	for limit, want := range map[int]int{0: 3, 1: 1, 2: 2, 5: 5, 100: 5, -1: 0} {
 		r := Redirects{Max: limit}
@@ -134,6 +136,8 @@ func TestRedirectsPolicy(t *testing.T) {
 
 // The names that a redirect gives do not lead there either, and no search list
 // is applied to them.
+//
+//conformance:proves 6120-4.9.3.19-5
 func TestRedirectResolved(t *testing.T) {
 	for addr, want := range map[string]bool{"198.51.100.1": true, "127.0.0.1": false, "10.0.0.1": false, "::ffff:10.0.0.1": false, "::1": false} {
 		var asked []string
