@@ -164,7 +164,6 @@ type user struct {
 	session *stream.Session
 	heard   []string
 	fresh   int // sessions that were not resumed
-	up      chan struct{}
 }
 
 func (u *user) hear(el *stream.Element) error {
