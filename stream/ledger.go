@@ -126,8 +126,8 @@ func (s *Session) Manage(l Ledger, nonza Appender) error {
 
 // Resume is Manage for a session that takes the place of one that was lost. Take
 // is called once, under the same lock as the methods of l. It returns the
-// backlog, stanzas with their receipts that l has kept before, which is queued
-// before anything else, or an error, after which the session is not managed.
+// backlog, stanzas with their receipts that l has kept before and nonzas in between,
+// which is queued before anything else, or an error, after which the session is not managed.
 // Call Resume from [Feature.Established].
 func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], error)) error {
 	o := &s.out
@@ -147,7 +147,9 @@ func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], err
 	}
 	o.ledger = l
 	for xml, r := range backlog {
-		o.stanzas++
+		if hasStanzaName(xml) {
+			o.stanzas++
+		}
 		o.appendLocked(xml, r)
 	}
 	return nil
@@ -262,20 +264,24 @@ func (s *Session) Supersede(reason *Error) {
 		return
 	}
 	s.finishOut(reason, true)
-	// Owner: the session. Ends within twice lingerTime. Joined through done.
-	go s.part(reason)
+	// Owner: the session. Ends within twice briefly. Joined through done. Most of the
+	// time the other end has been gone for long, and somebody waits for this one.
+	go s.part(reason, briefly)
 }
 
+// briefly is how long a session lingers whose place another one takes.
+const briefly = 50 * time.Millisecond
+
 // part ends the session when what is queued was written and the peer has noticed,
-// or after lingerTime for each. The reader, if there is one, goes on reading
+// or after so long for each. The reader, if there is one, goes on reading
 // meanwhile, so it is not for this goroutine to do so.
-func (s *Session) part(reason *Error) {
-	timer := time.NewTimer(lingerTime)
+func (s *Session) part(reason *Error, patience time.Duration) {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-s.out.flushed():
-		timer.Reset(lingerTime)
-		expire := time.AfterFunc(lingerTime, func() { s.raw.SetDeadline(time.Unix(1, 0)) })
+		timer.Reset(patience)
+		expire := time.AfterFunc(patience, func() { s.raw.SetDeadline(time.Unix(1, 0)) })
 		defer expire.Stop()
 		if half, ok := s.conn.(interface{ CloseWrite() error }); ok && s.reader.Load() != readerNone && half.CloseWrite() == nil {
 			select {

@@ -191,5 +191,5 @@ func (s *Session) givePeerUp() {
 	reason := &Error{Condition: ConnectionTimeout, Cause: ErrSilent}
 	s.parting.CompareAndSwap(nil, reason)
 	s.finishOut(reason, true)
-	s.part(reason)
+	s.part(reason, lingerTime)
 }

@@ -377,10 +377,20 @@ func (l *Link) backlog() iter.Seq2[[]byte, *stream.Receipt] {
 		// Others may acknowledge, or give up, at any time.
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		sent := 0
 		for e := range l.out.all() {
 			if !yield(e.xml, e.receipt) {
+				return
+			}
+			// The connection may be lost again before all of it is through. What the
+			// peer has got by then need not be sent a third time.
+			if sent++; sent%askBacklog == 0 && sent < l.out.len() && !yield(appendRequest(nil), nil) {
 				return
 			}
 		}
 	}
 }
+
+// askBacklog is after how many stanzas of a backlog the peer is asked to
+// acknowledge them.
+const askBacklog = 64

@@ -36,7 +36,7 @@ type Policy struct {
 	AckEvery int
 
 	// QueueBytes bounds the stanzas that are kept, with 64 bytes for each. Zero
-	// means 256 KiB. One stanza is kept whatever its size. A handler that runs on
+	// means 1 MiB. One stanza is kept whatever its size. A handler that runs on
 	// the reader of the session, and could not wait for acknowledgements that only
 	// the reader sees, has 16 times as much room for what the peer has asked for.
 	QueueBytes int
@@ -46,7 +46,7 @@ type Policy struct {
 }
 
 const (
-	defaultQueueBytes = 256 << 10
+	defaultQueueBytes = 1 << 20
 	entryCost         = 64
 	readerShare       = 16
 	defaultMax        = 5 * time.Minute

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stanzakit.dev/xmpp/stream"
@@ -187,6 +189,7 @@ func (l *Link) Next() stream.Cause {
 	if l.saved.by == nil || !l.counting {
 		return stream.Cause{}
 	}
+	l.touchLocked() // it will have been handled by the next commit, or the one after
 	_, h := l.takenLocked()
 	return stream.Cause{ID: l.id, N: h + 1}
 }
@@ -206,6 +209,21 @@ func (v *saver) commit() {
 	v.one.Lock()
 	defer v.one.Unlock()
 	v.mu.Lock()
+	early := slices.Clone(v.dirty)
+	v.mu.Unlock()
+	// How many stanzas were handled is looked at first and stored last. What was
+	// sent because of them is on the list of those that have changed by now, whoever
+	// it was sent to, and stored in between.
+	handled := make([]uint32, len(early))
+	for i, l := range early {
+		l.mu.Lock()
+		handled[i] = l.saved.promise
+		if _, h := l.takenLocked(); int32(h-handled[i]) > 0 {
+			handled[i] = h // so that a short life gets somewhere
+		}
+		l.mu.Unlock()
+	}
+	v.mu.Lock()
 	dirty := v.dirty
 	v.dirty = nil
 	shut := v.shut
@@ -213,29 +231,47 @@ func (v *saver) commit() {
 	if shut {
 		return
 	}
-	// What was handled is stored last, and what that means was settled first: all
-	// that was sent because of those stanzas is in the journals by now.
-	promises := make([]uint32, len(dirty))
-	for i, l := range dirty {
+	for _, l := range dirty {
 		l.mu.Lock()
-		promises[i] = l.saved.promise
 		l.saved.listed = false // what comes now is for the next commit, or for this one
 		l.mu.Unlock()
 	}
-	for _, l := range dirty {
-		v.save(l)
+	each(dirty, func(_ int, l *Link) { v.save(l) })
+	each(early, func(i int, l *Link) { v.keepPromise(l, handled[i]) })
+}
+
+// each calls do for every link, some at a time: a store may be faster then.
+func each(links []*Link, do func(int, *Link)) {
+	if len(links) <= 2 {
+		for i, l := range links {
+			do(i, l)
+		}
+		return
 	}
-	for i, l := range dirty {
-		v.keepPromise(l, promises[i])
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(len(links), 32) {
+		// Owner: this call. Ends when nothing is left. Joined below.
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(links); i = int(next.Add(1)) - 1 {
+				do(i, links[i])
+			}
+		})
 	}
+	all.Wait()
 }
 
 // keepPromise stores how many stanzas of the peer are handled.
 func (v *saver) keepPromise(l *Link, h uint32) {
 	l.mu.Lock()
 	s := &l.saved
-	due := s.by != nil && s.in != h && l.state != finished
-	s.in = h
+	due := s.by != nil && int32(h-s.in) > 0 && l.state != finished
+	if due {
+		s.in = h
+	}
+	if int32(s.promise-s.in) > 0 {
+		l.touchLocked() // it was made meanwhile, and whoever made it waits for it
+	}
 	l.mu.Unlock()
 	if !due {
 		return

@@ -36,10 +36,20 @@ xmpp.reconnect.delay = 50;
 xmpp.timeout = 10_000; // ours takes longer for a password than for most things
 xmpp.streamManagement.requestAckDebounce = 20;
 
-// What is read when the stream is over already would end the program.
+// When a write is made while an element is handled, Node may hand out what comes
+// behind it, and @xmpp/client would parse that in the middle of the parser's work.
 const onData = xmpp._onData;
+const waiting = [];
+let parsing = false;
 xmpp._onData = function (data) {
-  if (this.parser) onData.call(this, data);
+  waiting.push(data);
+  if (parsing) return;
+  parsing = true;
+  while (waiting.length > 0) {
+    const next = waiting.shift();
+    if (this.parser) onData.call(this, next);
+  }
+  parsing = false;
 };
 
 let leaving = false;
