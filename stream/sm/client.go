@@ -346,6 +346,9 @@ func (c *Client) enable() enable {
 func (c *Client) enabled(l *Link, got enabled) {
 	l.mu.Lock()
 	l.max = defaultMax
+	// The server may have noticed later that the connection was lost. If it has given
+	// the session up, it says at least how much it has got (XEP-0198 §5).
+	l.grace = time.Minute
 	if got.max != nil {
 		l.max = time.Duration(*got.max) * time.Second
 	}

@@ -49,3 +49,6 @@ func streamError(err error) error {
 	}
 	return err
 }
+
+// Unwrap returns [ErrNotResumed].
+func (e *FailedError) Unwrap() error { return ErrNotResumed }

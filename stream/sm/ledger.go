@@ -235,7 +235,7 @@ func (l *Link) Ended(s *stream.Session, over bool, cause error) {
 	l.asked, l.ask, l.answer, l.news = false, false, false, 0
 	if !over && l.can {
 		l.state, l.reason = suspended, cause
-		l.suspendLocked(l.max)
+		l.suspendLocked(l.max + l.grace)
 		// Owner: the link. The goroutine ends with the call.
 		go l.owner.lost(l, cause)
 		return

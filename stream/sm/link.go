@@ -32,6 +32,7 @@ type Link struct {
 	id      string          // SM-ID; empty if there is none
 	can     bool            // it can be resumed
 	max     time.Duration   // how long it may be suspended
+	grace   time.Duration   // for how much longer the client tries, see Client.enabled
 	who     jid.JID         // full JID of the client
 	value   any             // of the host
 
