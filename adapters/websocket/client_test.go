@@ -36,7 +36,9 @@ func TestClientResumes(t *testing.T) {
 	}
 	t.Cleanup(func() { server.Close() })
 	web := httptest.NewUnstartedServer(&websocket.Handler{
-		Serve: func(_ context.Context, conn net.Conn, sec *stream.Security) { server.ServeSecured(t.Context(), conn, sec) },
+		Serve: func(_ context.Context, conn net.Conn, sec *stream.Security) {
+			server.ServeSecured(t.Context(), conn, sec)
+		},
 	})
 	web.Config.ErrorLog = nil
 	web.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
