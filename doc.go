@@ -10,14 +10,18 @@
 //     channel bindings (RFC 6120 §5, RFC 9525, RFC 7590, RFC 9266, XEP-0368)
 //   - stream/auth, stream/bind: SASL, SASL 2 and resource binding in a stream
 //     (RFC 6120 §6, §7, XEP-0388, XEP-0386, XEP-0484)
+//   - stream/sm: acknowledgements, and sessions that outlive their connections
+//     (XEP-0198)
 //   - stream/dial: finding a server (RFC 6120 §3)
+//   - stream/ws: streams over WebSocket (RFC 7395)
 //   - stanza: messages, presence and iq, requests and replies, routing to
 //     handlers (RFC 6120 §8, RFC 6121 §4.7, §5.2)
 //   - stanza/<topic>: one package for each protocol extension, from ping to mam
 //   - roster: contact lists and subscriptions (RFC 6121 §2, §3)
 //   - presence: the router of a server, the presence tracker of a client (RFC 6121
 //     §4, §8)
-//   - stream/xmpptest: a server for tests
+//   - stream/xmpptest, stream/streamtest: a server for tests, and a network that
+//     fails
 //
 // A client:
 //
@@ -40,13 +44,13 @@
 // Insecure, but for AllowPlain of package auth, which hands the password to the
 // server inside TLS. Both are off.
 //
-// What the Client does not do: connect again when a connection is lost (RFC 6120
-// §3.3), notice that the peer is silent (§4.6), follow see-other-host.
+// With Client.Reconnect the connection comes back by itself: the session is resumed
+// (XEP-0198), or a fresh one is made and set up as the old one was (RFC 6120 §3.3).
+// Both sides notice when the other has fallen silent (§4.6).
 //
 // The Server keeps rosters, presence and messages for those who are away, in
 // memory unless it is given other stores. What else clients expect are modules,
 // the packages below stanza; examples/server has all of them.
 //
-// What the Server does not do yet: federation with other servers, stream
-// management, ending sessions that are silent.
+// What the Server does not do yet: federation with other servers.
 package xmpp

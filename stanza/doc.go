@@ -63,7 +63,7 @@
 // of RFC 6120 appendices A.5, A.6 and A.8. In sessions: §8.1.2.1 (who a client
 // is, and whose reply counts), §8.2.3 rules 3 and 4 and §10.3.3 (every request
 // is answered, no reply is), §10.1 (order), and the counter of what is handled
-// for XEP-0198 §4.
+// for XEP-0198 §4. With a [Supervisor] a Conn outlives its sessions.
 //
 // Left out: routing (§10.2 to §10.5) and the addresses on server-to-server
 // streams (§8.1.1.2, §8.1.2.2), which are up to a server; extension attributes on

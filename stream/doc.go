@@ -42,9 +42,10 @@
 // errors), §8 as far as telling stanzas from other elements, §11 (XML), §13.12
 // (limits). XML 1.0, fifth edition, and Namespaces in XML 1.0, both as RFC 6120
 // §11 restricts them. RFC 7395 §3.3.3 as far as a single element is concerned.
+// §4.6 (silent peers, see [Liveness]) and RFC 5482. XEP-0478 (limits of streams)
+// §3.1 and §4.
 //
-// Left out: finding and dialling a server (stream/dial), stream management
-// (XEP-0198; the counters and the hook for its elements are here), silent peers
-// (§4.6), following see-other-host (Error.OtherHost says where to), WebSocket
-// and server-to-server streams.
+// Left out: finding a server and following see-other-host (stream/dial), stream
+// management (stream/sm; what it needs of a session is [Ledger]), WebSocket
+// (stream/ws) and server-to-server streams.
 package stream
