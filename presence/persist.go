@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,19 @@ func (r *Resource) keepDirected() {
 	}
 	slices.Sort(list)
 	r.Keep(keptDirected, []byte(strings.Join(list, "\n")))
+}
+
+// Adopt makes a session resumable here that another server has suspended and given
+// away, resource and all: see [sm.Server.Adopt]. States of a server that was shut down
+// are in its Store.
+func (r *Router) Adopt(st *sm.State) error {
+	if err := r.Init(); err != nil {
+		return err
+	}
+	if r.streams == nil {
+		return fmt.Errorf("%w: no stream management", ErrRouter)
+	}
+	return r.streams.Adopt(st, r.adopt)
 }
 
 // adopt makes the resource of a session that an earlier process has stored. It has

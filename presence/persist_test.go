@@ -226,6 +226,40 @@ func TestShutdownStoresSessions(t *testing.T) {
 	})
 }
 
+// A session can be resumed at another server that runs already.
+func TestAdopt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, offline := new(sm.MemoryStore), new(presence.MemoryOffline)
+		p := process2(t, store, offline)
+		juliet, romeo := newListener(t, "juliet"), newListener(t, "romeo")
+		juliet.join(t, p)
+		juliet.say(t, "<presence/>")
+		romeo.join(t, p)
+		juliet.session.Abort(nil)
+		synctest.Wait()
+		romeo.say(t, "<message to='juliet@example.com' type='chat' id='kept'><body>x</body></message>")
+		p.kill()
+
+		other := process2(t, new(sm.MemoryStore), offline)
+		var states []*sm.State
+		require.NoError(t, store.All(t.Context(), func(_ string, st *sm.State) error {
+			states = append(states, st)
+			return nil
+		}))
+		require.Len(t, states, 2)
+		for _, st := range states {
+			require.NoError(t, other.router.Adopt(st))
+			require.Error(t, other.router.Adopt(st), "once")
+		}
+		juliet.join(t, other)
+		require.True(t, juliet.streams.Link().Resumed())
+		require.Contains(t, juliet.take(), "message chat romeo@example.com/r kept")
+		romeo.join(t, other)
+		require.True(t, romeo.streams.Link().Resumed())
+		stop(other, juliet, romeo)
+	})
+}
+
 // stop ends what is left of a test.
 func stop(p *process, clients ...*listener) {
 	for _, c := range clients {

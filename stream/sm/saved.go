@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -406,24 +407,47 @@ func (s *Server) Load(ctx context.Context, adopt func(l *Link, extra map[string]
 		if st == nil {
 			return s.opts.Store.Delete(ctx, id)
 		}
-		if st.Until.IsZero() { // the process was killed
-			st.Until = time.Now().Add(s.opts.Max)
-		}
-		l, err := restore(s, s.opts.Policy, st)
-		if err != nil {
-			return err
-		}
-		l.mu.Lock()
-		l.saved.by, l.saved.whole, l.saved.in, l.saved.promise = s.saver, true, st.In, st.In
-		l.saved.restoreExtra(st.Extra)
-		extra := l.saved.extra
-		l.mu.Unlock()
-		s.keep(l)
-		if !adopt(l, extra) {
-			l.GiveUp(ErrNotResumed)
-		}
-		return nil
+		return s.adopt(st, true, adopt)
 	})
+}
+
+// Adopt makes one session resumable that another server has suspended and does not
+// know any more: what Load does, for a state that came some other way. Extra and
+// adopt are as in Load. It may be called at any time.
+func (s *Server) Adopt(st *State, adopt func(l *Link, extra map[string][]byte) bool) error {
+	s.mu.Lock()
+	_, known := s.links[st.ID]
+	s.mu.Unlock()
+	if known {
+		return fmt.Errorf("sm: adopting a session: %w", errTaken)
+	}
+	return s.adopt(st, false, adopt)
+}
+
+// adopt makes a link of a state. Stored says that it is in the store.
+func (s *Server) adopt(st *State, stored bool, adopt func(l *Link, extra map[string][]byte) bool) error {
+	if st.Until.IsZero() { // the process was killed
+		c := *st
+		c.Until = time.Now().Add(s.opts.Max)
+		st = &c
+	}
+	l, err := restore(s, s.opts.Policy, st)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.saved.restoreExtra(st.Extra)
+	extra := l.saved.extra
+	if s.saver != nil {
+		l.saved.by, l.saved.whole = s.saver, stored
+		l.saved.in, l.saved.promise = st.In, st.In
+	}
+	l.mu.Unlock()
+	s.keep(l)
+	if !adopt(l, extra) {
+		l.GiveUp(ErrNotResumed)
+	}
+	return nil
 }
 
 // Save stores all sessions that can be resumed, and nothing afterwards: what
