@@ -283,6 +283,7 @@ func TestDirectTLSHandshakeIsNegotiation(t *testing.T) {
 		require.Less(t, time.Since(begin), time.Second)
 		_, err = p.client(t, "juliet").Connect(t.Context())
 		require.Error(t, err, "one more than MaxConnections")
+		synctest.Wait()
 		require.Contains(t, records.String(), "2 connections are open already")
 
 		_, err = io.Copy(io.Discard, silent)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -144,7 +145,7 @@ func (r *Router) adopt(l *sm.Link, extra map[string][]byte) bool {
 	l.SetValue(res)
 	res.orphan.Store(l)
 	res.early.Store(nil)
-	res.kept = extra
+	res.kept = maps.Clone(extra) // the link has the other one
 	res.interested.Store(extra[keptInterested] != nil)
 	if p := readShown(extra[keptShown]); p != nil {
 		res.rank.Store(int32(p.priority))
@@ -198,9 +199,6 @@ func (c caused) Cause() stream.Cause { return c.cause }
 // causeFor returns the cause of what is sent because of the stanza that the client
 // is being heard with now.
 func (r *Router) causeFor(res *Resource) stream.Cause {
-	if !r.storing() {
-		return stream.Cause{}
-	}
 	if l := res.link(); l != nil {
 		return l.Next()
 	}
@@ -212,10 +210,7 @@ func causeOf(t *stanza.Transit) stream.Cause {
 	if t == nil {
 		return stream.Cause{}
 	}
-	if res, ok := t.Sender.(*Resource); ok && res != nil && res.work != nil {
-		return res.work.cause
-	}
-	return stream.Cause{}
+	return t.Cause
 }
 
 var _ stanza.KeepingResource = (*Resource)(nil)

@@ -67,6 +67,8 @@ type Resource struct {
 	// its session was lost. Guarded by account.flushing.
 	flight []flown
 
+	// cause is the stanza that the reader handles, if the session is stored.
+	cause atomic.Pointer[stream.Cause]
 	// work is for the reader of the session only, while it handles a stanza.
 	work *work
 	// gone is done when the resource is retired.

@@ -23,7 +23,6 @@ type work struct {
 	set       [3]stream.AttrSet
 	to        []*Resource
 	delivered []stanza.Resource
-	cause     stream.Cause // the stanza itself, in a session that is stored
 }
 
 // clear forgets the stanza, for the next one.
@@ -95,7 +94,12 @@ func (r *Router) handle(ctx context.Context, res *Resource, el *stream.Element) 
 func (r *Router) decide(ctx context.Context, res *Resource, el *stream.Element) error {
 	t := &res.work.transit
 	*t = stanza.Transit{From: res.addr, Element: el, Sender: res}
-	res.work.cause = r.causeFor(res)
+	if r.storing() {
+		cause := r.causeFor(res)
+		t.Cause = cause
+		res.cause.Store(&cause)
+		defer res.cause.Store(nil)
+	}
 	err := describe(t)
 	if err == nil {
 		err = r.forward(ctx, res, t)
@@ -128,8 +132,8 @@ func (r *Resource) reply(ctx context.Context, st stream.Appender) error {
 		}
 		return r.offer(nil, st)
 	}
-	if r.work != nil && r.work.cause.ID != "" {
-		st = caused{st, r.work.cause}
+	if c := r.cause.Load(); c != nil && c.ID != "" {
+		st = caused{st, *c}
 	}
 	return session.Send(ctx, st)
 }

@@ -34,6 +34,10 @@ type Transit struct {
 	// until its addressee is available. Both are empty before the decision.
 	Delivered []Resource
 	Stored    bool
+	// Cause is which stanza of which session it is, if the session is stored, so that
+	// what is sent because of it is not sent twice after a crash. Zero otherwise.
+	Cause stream.Cause
+
 	// Sent is when a message was sent to a client that has not acknowledged it
 	// and is gone, and whose message goes elsewhere now (XEP-0198 §4). Modules
 	// have seen it before and are not asked again. Zero most of the time.

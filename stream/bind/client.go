@@ -65,12 +65,13 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *
 		return stream.Outcome{}, err
 	}
 	el, err := n.Read(ctx)
-	for range maxAsked {
-		if err != nil || !asksUs(el) {
+	for range maxPings {
+		if err != nil || !isPing(el) {
 			break
 		}
-		// A server that asks for a sign of life this early gets one.
-		if err = n.Write(func(w *stream.Writer) { answer(el, w) }); err == nil {
+		// RFC 6120 §7.1: it is too early for stanzas. But a server that asks for a sign
+		// of life gets one.
+		if err = n.Write(func(w *stream.Writer) { pong(el, w) }); err == nil {
 			el, err = n.Read(ctx)
 		}
 	}
@@ -89,38 +90,26 @@ func (o *ClientOptions) initiate(ctx context.Context, n *stream.Negotiation, _ *
 	return stream.Outcome{Reached: stream.Bound}, nil
 }
 
-// maxAsked is how many requests of the server are answered before it answers.
-const maxAsked = 16
+// maxPings is how many pings of the server are answered before it answers.
+const maxPings = 16
 
-// asksUs reports whether an element is a request of the server's.
-func asksUs(el *stream.Element) bool {
-	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) {
+// isPing reports whether an element is a ping of the server's (XEP-0199).
+func isPing(el *stream.Element) bool {
+	if el.Name() != (stream.Name{Space: stream.NSClient, Local: "iq"}) || el.Attr("type") != "get" {
 		return false
 	}
-	typ := el.Attr("type")
-	return typ == "get" || typ == "set"
+	_, ping := el.Child(stream.Name{Space: "urn:xmpp:ping", Local: "ping"})
+	return ping
 }
 
-// answer writes the reply that RFC 6120 §8.2.3 wants: a result to a ping
-// (XEP-0199), and to anything else that there is no such service.
-func answer(request *stream.Element, w *stream.Writer) {
-	_, ping := request.Child(stream.Name{Space: "urn:xmpp:ping", Local: "ping"})
+// pong writes the answer to a ping.
+func pong(ping *stream.Element, w *stream.Writer) {
 	w.Start(stream.Name{Space: stream.NSClient, Local: "iq"})
-	w.Attr("id", request.Attr("id"))
-	if from := request.Attr("from"); from != "" {
+	w.Attr("id", ping.Attr("id"))
+	if from := ping.Attr("from"); from != "" {
 		w.Attr("to", from)
 	}
-	if ping && request.Attr("type") == "get" {
-		w.Attr("type", "result")
-		w.End()
-		return
-	}
-	w.Attr("type", "error")
-	w.Start(stream.Name{Space: stream.NSClient, Local: "error"})
-	w.Attr("type", "cancel")
-	w.Start(stream.Name{Space: "urn:ietf:params:xml:ns:xmpp-stanzas", Local: "service-unavailable"})
-	w.End()
-	w.End()
+	w.Attr("type", "result")
 	w.End()
 }
 

@@ -269,6 +269,7 @@ func TestTLS(t *testing.T) {
 				c := client(n, romeo)
 				c.InsecureWithoutTLS = false
 				c.RootCAs = ca.Pool()
+				c.NoManagement = true // with it, what shares a record is up to the scheduler
 				conn, err := c.Connect(t.Context())
 				require.NoError(t, err)
 				require.NoError(t, conn.Close(t.Context()))
