@@ -283,7 +283,7 @@ func killed(t *testing.T, random *rand.Rand) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	<-time.After(time.Second)
+	<-time.After(time.Minute) // a login that was cut takes its timeout
 	synctest.Wait()
 	var want []string
 	for n := range each {

@@ -239,6 +239,19 @@ func (v *saver) commit() {
 	}
 	each(dirty, func(_ int, l *Link) { v.save(l) })
 	each(early, func(i int, l *Link) { v.keepPromise(l, handled[i]) })
+	for _, l := range dirty[len(early):] { // which came in between: the next commit is theirs
+		l.mu.Lock()
+		l.oweLocked()
+		l.mu.Unlock()
+	}
+}
+
+// oweLocked puts the link on the list again if its peer is about to be told
+// something that is not stored.
+func (l *Link) oweLocked() {
+	if s := &l.saved; s.by != nil && int32(s.promise-s.in) > 0 {
+		l.touchLocked()
+	}
 }
 
 // each calls do for every link, some at a time: a store may be faster then.
@@ -270,9 +283,7 @@ func (v *saver) keepPromise(l *Link, h uint32) {
 	if due {
 		s.in = h
 	}
-	if int32(s.promise-s.in) > 0 {
-		l.touchLocked() // it was made meanwhile, and whoever made it waits for it
-	}
+	l.oweLocked() // made meanwhile, and whoever made it waits for it
 	l.mu.Unlock()
 	if !due {
 		return
