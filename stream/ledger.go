@@ -109,13 +109,8 @@ func (s *Session) Manage(l Ledger, nonza Appender) error {
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case o.ledger != nil:
-		return errManaged
-	case o.err != nil:
-		return o.err
-	case o.shut:
-		return errClosing
+	if err := o.unmanagedLocked(); err != nil {
+		return err
 	}
 	o.ledger = l
 	if len(b) > 0 {
@@ -133,13 +128,8 @@ func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], err
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case o.ledger != nil:
-		return errManaged
-	case o.err != nil:
-		return o.err
-	case o.shut:
-		return errClosing
+	if err := o.unmanagedLocked(); err != nil {
+		return err
 	}
 	backlog, err := take()
 	if err != nil {
@@ -151,6 +141,19 @@ func (s *Session) Resume(l Ledger, take func() (iter.Seq2[[]byte, *Receipt], err
 			o.stanzas++
 		}
 		o.appendLocked(xml, r)
+	}
+	return nil
+}
+
+// unmanagedLocked returns why no ledger can be put in charge.
+func (o *outbox) unmanagedLocked() error {
+	switch {
+	case o.ledger != nil:
+		return errManaged
+	case o.err != nil:
+		return o.err
+	case o.shut:
+		return errClosing
 	}
 	return nil
 }
