@@ -211,6 +211,11 @@ func TestShutdownStoresSessions(t *testing.T) {
 		for _, res := range p.router.Connected(jid.JID{}) {
 			res.End(t.Context(), &stream.Error{Condition: stream.SystemShutdown})
 		}
+		synctest.Wait()
+		// Nobody is there any more who would have this stored on the way.
+		require.NoError(t, p.router.Send(t.Context(), &stanza.Message{
+			To: jid.MustParse("juliet@example.com/r"), From: hosted, ID: "last", Body: stanza.Plain("x"), Type: stanza.ChatMessage,
+		}))
 		require.NoError(t, p.router.Shutdown(t.Context()))
 		require.True(t, romeo.streams.Resumable(), "system-shutdown is not the end")
 		n, err := offline.Count(t.Context(), jid.MustParse("juliet@example.com"))
@@ -220,7 +225,9 @@ func TestShutdownStoresSessions(t *testing.T) {
 		p = process2(t, store, offline)
 		juliet.join(t, p)
 		romeo.join(t, p)
-		require.Contains(t, juliet.take(), "message chat romeo@example.com/r kept")
+		said := juliet.take()
+		require.Contains(t, said, "message chat romeo@example.com/r kept")
+		require.Contains(t, said, "message chat example.com last")
 		require.True(t, romeo.streams.Link().Resumed())
 		stop(p, juliet, romeo)
 	})
